@@ -57,7 +57,8 @@ export class ConclaveError extends Error {
   /** True for an error of ours with one of the codes, also when it comes from another installed copy of the package. */
   static is<K extends Code>(error: unknown, ...codes: readonly K[]): error is ConclaveError & { readonly code: K } {
     if (typeof error !== 'object' || error === null || !(BRAND in error)) return false
-    return codes.length === 0 || codes.includes((error as ConclaveError).code as K)
+    const code = (error as { readonly code?: unknown }).code
+    return codes.length === 0 || (codes as readonly unknown[]).includes(code)
   }
 }
 
