@@ -13,6 +13,11 @@ export interface Platform {
   readonly hostName: string
   /** CLOCK_MONOTONIC in milliseconds: the same clock in every process of this machine. */
   now(): number
+  /**
+   * Whether a uid that the kernel names as a peer's or an owner's is ours for certain; false for the overflow uid of a
+   * user namespace that does not map everybody (rule B18).
+   */
+  isOurUid(uid: number): boolean
 
   /**
    * Opens and locks a regular file of ours (flock(2), LOCK_EX | LOCK_NB), creating it 0600.

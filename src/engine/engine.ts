@@ -1,0 +1,144 @@
+import type { ConclaveError } from '../errors/index.ts'
+import type { ActiveSubscription, ReceivedEvent, SubscriptionRequest } from '../events/subscriber.ts'
+import type { Target } from '../rpc/address.ts'
+import type { Body } from '../rpc/body.ts'
+import type { RequestHandler } from '../rpc/dispatcher.ts'
+import type { MemberRef, Role } from '../wire/peers.ts'
+
+/** A call as the member's room hands it over: the value is encoded, the deadline absolute. */
+export interface EngineCall {
+  readonly method: string
+  readonly body: Body
+  readonly target: Target
+  /** CLOCK_MONOTONIC, milliseconds; Infinity for none. */
+  readonly deadline: number
+  /** Streams: milliseconds for each item. */
+  readonly patienceMs?: number | undefined
+  readonly idempotent?: boolean | undefined
+  readonly traceparent?: string | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface EngineOffer {
+  readonly method: string
+  readonly to: 'primary' | 'any'
+  /** 0 for no bound. */
+  readonly concurrency: number
+  readonly handler: RequestHandler
+}
+
+export interface PeersQuery {
+  readonly method: string
+  readonly to?: 'all' | 'others' | { readonly name: string } | { readonly ids: readonly string[] } | undefined
+}
+
+export interface Peers {
+  readonly peers: readonly (MemberRef & { readonly slot: number })[]
+  readonly absent: readonly string[]
+}
+
+export type LeaveCause = 'closed' | 'died' | 'evicted'
+
+export interface MemberStatus extends MemberRef {
+  readonly role: Role
+  /** ISO 8601. */
+  readonly joined: string
+  readonly methods: readonly string[]
+  /** What waits for it at the switchboard, and the events its subscriptions lost there. */
+  readonly queue: { readonly events: number; readonly bytes: number; readonly dropped: number }
+}
+
+/** What a switchboard tells of itself. */
+export interface HubSnapshot {
+  readonly term: number
+  readonly primary: MemberRef
+  readonly members: readonly MemberStatus[]
+  readonly links: number
+  readonly queues: {
+    readonly events: number
+    readonly eventBytes: number
+    readonly linkBytes: number
+    readonly waitingCalls: number
+  }
+  /** Events dropped at full queues. */
+  readonly drops: number
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export type LossCause = 'gone' | 'handover' | 'unresponsive'
+
+/** What happens to a member, in order. */
+export type EngineStatus =
+  | { readonly type: 'role'; readonly role: Role; readonly term: number }
+  | { readonly type: 'primary-lost'; readonly term: number; readonly cause: LossCause }
+  | {
+      readonly type: 'primary-found'
+      readonly primary: MemberRef
+      readonly term: number
+      readonly afterMs: number
+    }
+  | { readonly type: 'dropped'; readonly pattern: string; readonly count: number }
+  | { readonly type: 'warning'; readonly error: ConclaveError }
+  | { readonly type: 'closed'; readonly reason: CloseReason }
+
+export type CloseReason =
+  | { readonly type: 'closed' | 'aborted'; readonly cause?: unknown }
+  | { readonly type: 'superseded' | 'evicted' | 'workspace-gone'; readonly error: ConclaveError }
+
+/** The items of one stream, as they come. */
+export interface EngineStream {
+  /** The next item; `done` with what the handler returned. */
+  next(): Promise<IteratorResult<unknown, unknown>>
+  /** What the handler returned. Its rejection needs no handler. */
+  readonly result: Promise<unknown>
+  /** Leaves: the handler is told. */
+  cancel(reason?: unknown): void
+}
+
+/**
+ * What carries a workspace. `engine/local` does it with Unix sockets; a member knows nothing below this interface.
+ * Every promise settles: by result, error, deadline, abort, or the end of the engine.
+ */
+export interface Engine {
+  readonly self: MemberRef
+  /** Where it joined, for people. */
+  readonly workspace: string
+  readonly role: Role
+  readonly term: number
+  readonly primary: MemberRef | undefined
+  readonly closed: Promise<CloseReason>
+  /** CLOCK_MONOTONIC, milliseconds: what deadlines are measured by. */
+  now(): number
+
+  call(call: EngineCall): Promise<unknown>
+  stream(call: EngineCall): EngineStream
+  /** Resolves when the switchboard has it. */
+  notify(call: EngineCall): Promise<void>
+  /** Who would be addressed. */
+  peers(query: PeersQuery, deadline: number, signal?: AbortSignal): Promise<Peers>
+
+  /** @throws `CONFLICT` when this member offers the method already */
+  offer(offer: EngineOffer): void
+  withdraw(method: string): void
+  /** Handlers may run from now on. */
+  open(): void
+
+  publish(topic: string, body: Body): Promise<number>
+  /** @throws `INVALID_OPTION`, `OVERLOADED`, `CLOSED` */
+  subscribe<Out>(
+    request: SubscriptionRequest,
+    deliver: (event: ReceivedEvent, missed: number, atLeast: number) => Out,
+  ): ActiveSubscription<Out>
+  unsubscribe(subscription: ActiveSubscription<unknown>): void
+
+  /** @returns how to stop listening */
+  onStatus(listener: (status: EngineStatus) => void): () => void
+  inspect(deadline: number, signal?: AbortSignal): Promise<HubSnapshot>
+  /** This member's own counters. */
+  counters(): Readonly<Record<string, number>>
+
+  close(options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>
+  abort(reason: unknown): void
+  ref(): void
+  unref(): void
+}

@@ -1,0 +1,409 @@
+import { ConclaveError, errorToWire } from '../../errors/index.ts'
+import { joinName, splitName } from '../../rpc/address.ts'
+import { MAX_CALLS_IN_FLIGHT } from '../../rpc/limits.ts'
+import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
+import type { FragmentSink, OutgoingTransfer } from '../../wire/transfer.ts'
+import { MAX_LINK_BYTES, MAX_WAITING_BYTES, MAX_WAITING_CALLS } from './limits.ts'
+import type { Offer, Port } from './port.ts'
+
+/** A call between two ports. */
+export interface CallRecord {
+  readonly caller: Port
+  readonly number: number
+  readonly method: string
+  readonly deadline: number
+  callee: Port
+  offer: Offer | undefined
+  /** The caller gave up: the answer is dropped. */
+  cancelled: boolean
+  /** A long answer on its way to the caller. */
+  answer: OutgoingTransfer | undefined
+}
+
+export interface CallCounters {
+  relayed: number
+  refused: number
+  /** Came after their deadline and were not passed on (rule A14). */
+  expired: number
+  /** Answers that match no call: late, invented, or of another member (rule C4). */
+  unknownReplies: number
+  calleesLost: number
+}
+
+/** Where the router finds ports; the hub owns them. */
+export interface Directory {
+  primary(): Port
+  bySlot(slot: number): Port | undefined
+  byId(id: string): Port | undefined
+  byName(name: string): readonly Port[]
+  members(): Iterable<Port>
+  now(): number
+  /** True while members of the last term may still be on their way (rule B14). */
+  settling(): boolean
+}
+
+export interface RouterLimits {
+  readonly maxLinkBytes?: number | undefined
+  readonly maxWaitingCalls?: number | undefined
+}
+
+interface Waiting {
+  readonly caller: Port
+  readonly frame: Frame
+  readonly bytes: number
+}
+
+type Route = { readonly port: Port; readonly offer: Offer | undefined } | 'wait' | ConclaveError
+
+/** Calls between members: whom they reach, and who is told when one of the two goes away. Bodies are not looked into. */
+export class CallRouter {
+  readonly counters: CallCounters = { relayed: 0, refused: 0, expired: 0, unknownReplies: 0, calleesLost: 0 }
+  readonly #directory: Directory
+  readonly #maxLinkBytes: number
+  readonly #maxWaiting: number
+  /** Who offers a method, in the order they came. */
+  readonly #offers = new Map<string, Port[]>()
+  #waiting: Waiting[] = []
+  #waitingBytes = 0
+  #turn = 0
+  readonly #frame = new Frame()
+
+  constructor(directory: Directory, limits: RouterLimits = {}) {
+    this.#directory = directory
+    this.#maxLinkBytes = limits.maxLinkBytes ?? MAX_LINK_BYTES
+    this.#maxWaiting = limits.maxWaitingCalls ?? MAX_WAITING_CALLS
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length
+  }
+
+  offer(port: Port, offer: Offer): void {
+    port.offers.set(offer.method, offer)
+    const ports = this.#offers.get(offer.method)
+    if (ports === undefined) this.#offers.set(offer.method, [port])
+    else if (!ports.includes(port)) ports.push(port)
+    this.retryWaiting()
+  }
+
+  withdraw(port: Port, method: string): void {
+    if (!port.offers.delete(method)) return
+    const ports = this.#offers.get(method)?.filter((other) => other !== port) ?? []
+    if (ports.length > 0) this.#offers.set(method, ports)
+    else this.#offers.delete(method)
+  }
+
+  /** Members that offer a method. */
+  offering(method: string): readonly Port[] {
+    return this.#offers.get(method) ?? []
+  }
+
+  /** A whole REQUEST. */
+  request(caller: Port, frame: Frame): void {
+    const refusal = this.#admit(caller, frame)
+    if (refusal !== undefined) {
+      this.#refuse(caller, frame, refusal)
+      return
+    }
+    const { method, target, traceparent } = splitName(frame)
+    const route = this.#route(method, target, frame)
+    if (route === 'wait') this.#wait(caller, frame)
+    else if (route instanceof ConclaveError) this.#refuse(caller, frame, route)
+    else this.#forward(caller, frame, method, traceparent, route.port, route.offer)
+  }
+
+  /**
+   * The first fragment of a long REQUEST: passed on as it comes when its way is clear (rule B16).
+   * @returns `undefined` when it has to be joined first, then `request` gets it
+   */
+  relay(caller: Port, frame: Frame, grant: (bytes: number) => void): FragmentSink | undefined {
+    if (this.#admit(caller, frame) !== undefined) return undefined
+    const { method, target, traceparent } = splitName(frame)
+    const route = this.#route(method, target, frame)
+    if (route === 'wait' || route instanceof ConclaveError) return undefined
+    const { port: callee, offer } = route
+    if (!callee.takesParts || callee.queuedBytes > this.#maxLinkBytes) return undefined
+    this.#record(caller, frame, method, callee, offer)
+    const out = callee.open(this.#addressed(caller, frame, method, traceparent))
+    out.onTaken = grant
+    return relayTo(out, callee)
+  }
+
+  /** RESPONSE, FAILURE or ITEM. */
+  reply(callee: Port, frame: Frame): void {
+    const record = this.#answered(callee, frame)
+    if (record === undefined) return
+    if (frame.kind !== KIND.ITEM) this.#end(record)
+    if (record.cancelled) return
+    frame.a = callee.slot
+    this.#deliver(record.caller, frame)
+  }
+
+  /** The first fragment of a long answer. */
+  relayReply(callee: Port, frame: Frame, grant: (bytes: number) => void): FragmentSink | undefined {
+    const record = this.#answered(callee, frame)
+    if (record === undefined || record.cancelled || record.answer !== undefined || !record.caller.takesParts) {
+      return undefined
+    }
+    frame.a = callee.slot
+    const out = record.caller.open(frame)
+    const final = frame.kind !== KIND.ITEM
+    out.onTaken = grant
+    record.answer = out
+    const sink = relayTo(out, record.caller)
+    return {
+      fragment: (bytes, start, end, last, aborted) => {
+        sink.fragment(bytes, start, end, last, aborted)
+        if (!last) return
+        record.answer = undefined
+        if (final && !aborted) this.#end(record)
+      },
+    }
+  }
+
+  cancel(caller: Port, frame: Frame): void {
+    const record = caller.calls.get(frame.number)
+    if (record === undefined) {
+      this.#dropWaiting((waiting) => waiting.caller === caller && waiting.frame.number === frame.number)
+      return
+    }
+    record.cancelled = true
+    record.answer?.abort()
+    frame.a = caller.slot
+    record.callee.send(frame)
+  }
+
+  /** Stream credit, from consumer to producer. */
+  credit(caller: Port, frame: Frame): void {
+    const record = caller.calls.get(frame.number)
+    if (record === undefined) return
+    frame.a = caller.slot
+    record.callee.send(frame)
+  }
+
+  /** The port is gone: its callers learn that it was lost, what it called is aborted. */
+  forget(port: Port): void {
+    for (const method of [...port.offers.keys()]) this.withdraw(port, method)
+    this.#dropWaiting((waiting) => waiting.caller === port)
+    for (const record of port.calls.values()) {
+      record.callee.send(this.#frame.set(KIND.CANCEL, 0, port.slot, 0, 0, record.number, 0))
+      this.#end(record)
+    }
+    for (const record of port.serving) {
+      this.#end(record)
+      if (record.cancelled) continue
+      this.counters.calleesLost++
+      record.answer?.abort()
+      const text = `${port.ref.name} (pid ${port.ref.pid}) went away while it ran ${record.method}; whether it took effect is unknown. Mark the method idempotent to have it repeated.`
+      this.#fail(record.caller, record.number, new ConclaveError('CALLEE_LOST', text, { outcome: 'unknown' }))
+    }
+  }
+
+  /** Something changed that waiting requests may have waited for. */
+  retryWaiting(): void {
+    if (this.#waiting.length === 0) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    this.#waitingBytes = 0
+    for (const { caller, frame } of waiting) if (!caller.closed) this.request(caller, frame)
+  }
+
+  /** Nothing that waits here was executed: its callers repeat it at the next primary (rule A13). */
+  dropAllWaiting(): void {
+    this.#waiting = []
+    this.#waitingBytes = 0
+  }
+
+  #admit(caller: Port, frame: Frame): ConclaveError | undefined {
+    if (frame.time <= this.#directory.now()) {
+      this.counters.expired++
+      const text = `${splitName(frame).method} reached the switchboard after its deadline and was not passed on.`
+      return new ConclaveError('TIMEOUT', text, { outcome: 'not-committed' })
+    }
+    if (caller.calls.has(frame.number)) {
+      return new ConclaveError('INVALID_REQUEST', `Call ${frame.number} of this link has not ended; numbers must rise.`)
+    }
+    if (caller.calls.size < MAX_CALLS_IN_FLIGHT) return undefined
+    const text = `${MAX_CALLS_IN_FLIGHT} calls of this link have not ended: wait for some of them.`
+    return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
+  }
+
+  #route(method: string, target: string, frame: Frame): Route {
+    const directory = this.#directory
+    switch (frame.c) {
+      case TARGET.DEFAULT:
+        if (this.offering(method).some((port) => port.offers.get(method)!.to === 'any')) return this.#any(method)
+        return this.#primary(method)
+      case TARGET.PRIMARY:
+        return this.#primary(method)
+      case TARGET.ANY:
+        return this.#any(method)
+      case TARGET.SLOT:
+      case TARGET.ID: {
+        const port = frame.c === TARGET.SLOT ? directory.bySlot(frame.a) : directory.byId(target)
+        if (port?.kind === 'member') return this.#to(port, method)
+        if (directory.settling() && frame.c === TARGET.ID) return 'wait'
+        const named = frame.c === TARGET.SLOT ? `in slot ${frame.a}` : `with id ${target}`
+        return notFound(`No member ${named} is here: it left. \`conclave status\` lists who is.`)
+      }
+      case TARGET.NAME: {
+        const [port, ...others] = directory.byName(target)
+        if (others.length > 0) {
+          const text = `${others.length + 1} members are called ${target}: call one by its id, or all with gather().`
+          return new ConclaveError('AMBIGUOUS_TARGET', text, { outcome: 'not-committed' })
+        }
+        if (port !== undefined) return this.#to(port, method)
+        if (directory.settling()) return 'wait'
+        return notFound(`No member called ${target} is here. \`conclave status\` lists who is.`)
+      }
+      default:
+        return new ConclaveError('INVALID_REQUEST', `Target mode ${frame.c} is not known to this version.`)
+    }
+  }
+
+  #primary(method: string): Route {
+    return this.#to(this.#directory.primary(), method)
+  }
+
+  #to(port: Port, method: string): Route {
+    const offer = port.offers.get(method)
+    return offer === undefined || offer.running < offer.concurrency ? { port, offer } : 'wait'
+  }
+
+  /** The member with the fewest calls in flight among those that offer it, others before the primary. */
+  #any(method: string): Route {
+    const ports = this.offering(method)
+    if (ports.length === 0) {
+      if (this.#directory.settling()) return 'wait'
+      const text = `No member offers ${method}: start one that does, or check the name with \`conclave status\`.`
+      return new ConclaveError('METHOD_NOT_FOUND', text, { outcome: 'not-committed' })
+    }
+    const primary = this.#directory.primary()
+    const start = this.#turn++ % ports.length
+    let best: Port | undefined
+    for (let i = 0; i < ports.length; i++) {
+      const port = ports[(start + i) % ports.length]!
+      const offer = port.offers.get(method)!
+      if (offer.running >= offer.concurrency) continue
+      if (best === undefined || (best === primary) !== (port === primary)) {
+        if (best === undefined || best === primary) best = port
+      } else if (port.serving.size < best.serving.size) best = port
+    }
+    return best === undefined ? 'wait' : { port: best, offer: best.offers.get(method) }
+  }
+
+  #forward(
+    caller: Port,
+    frame: Frame,
+    method: string,
+    traceparent: string | undefined,
+    callee: Port,
+    offer: Offer | undefined,
+  ): void {
+    if (callee.queuedBytes > this.#maxLinkBytes) {
+      const text = `${callee.queuedBytes} bytes wait for ${callee.ref.name} (pid ${callee.ref.pid}), which does not read: it is stopped or busy.`
+      this.#refuse(caller, frame, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
+      return
+    }
+    if ((frame.flags & FLAG.NOTIFY) !== 0) this.#taken(caller, frame.number)
+    else this.#record(caller, frame, method, callee, offer)
+    this.counters.relayed++
+    callee.send(this.#addressed(caller, frame, method, traceparent))
+  }
+
+  /** The frame as the callee gets it: the caller's slot in `a`, the target gone from the name. */
+  #addressed(caller: Port, frame: Frame, method: string, traceparent: string | undefined): Frame {
+    frame.a = caller.slot
+    if (frame.c === TARGET.ID || frame.c === TARGET.NAME) frame.nameText = joinName(method, undefined, traceparent)
+    return frame
+  }
+
+  #record(caller: Port, frame: Frame, method: string, callee: Port, offer: Offer | undefined): void {
+    const record: CallRecord = {
+      caller,
+      number: frame.number,
+      method,
+      deadline: frame.time,
+      callee,
+      offer,
+      cancelled: false,
+      answer: undefined,
+    }
+    caller.calls.set(record.number, record)
+    callee.serving.add(record)
+    if (offer !== undefined) offer.running++
+  }
+
+  #answered(callee: Port, frame: Frame): CallRecord | undefined {
+    const record = this.#directory.bySlot(frame.a)?.calls.get(frame.number)
+    if (record?.callee === callee) return record
+    this.counters.unknownReplies++
+    return undefined
+  }
+
+  #end(record: CallRecord): void {
+    record.caller.calls.delete(record.number)
+    record.callee.serving.delete(record)
+    if (record.offer === undefined) return
+    record.offer.running--
+    if (this.#waiting.length > 0) this.retryWaiting()
+  }
+
+  /** Answers are never dropped: a link that lets too many wait is closed, and its calls settle by that (rule B17). */
+  #deliver(port: Port, frame: Frame): void {
+    if (port.queuedBytes > this.#maxLinkBytes) {
+      const text = `This member let ${port.queuedBytes} bytes wait unread and was cut off.`
+      port.close(new ConclaveError('OVERLOADED', text))
+    } else port.send(frame)
+  }
+
+  #wait(caller: Port, frame: Frame): void {
+    const bytes = frame.bodyBytes()
+    if (this.#waiting.length >= this.#maxWaiting || this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
+      const text = `${this.#waiting.length} calls wait for a free member already: offer the method in more members, or call less.`
+      this.#refuse(caller, frame, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
+      return
+    }
+    this.#waiting.push({ caller, frame: frame.clone(), bytes })
+    this.#waitingBytes += bytes
+  }
+
+  #dropWaiting(which: (waiting: Waiting) => boolean): void {
+    this.#waiting = this.#waiting.filter((waiting) => {
+      if (!which(waiting)) return true
+      this.#waitingBytes -= waiting.bytes
+      return false
+    })
+  }
+
+  #taken(caller: Port, number: number): void {
+    caller.send(this.#frame.set(KIND.TAKEN, 0, 0, 0, 0, number, 0))
+  }
+
+  #refuse(caller: Port, frame: Frame, error: ConclaveError): void {
+    this.counters.refused++
+    this.#fail(caller, frame.number, error)
+  }
+
+  #fail(caller: Port, number: number, error: ConclaveError): void {
+    if (caller.closed) return
+    this.#deliver(
+      caller,
+      new Frame().set(KIND.FAILURE, 0, 0, 0, 0, number, 0).withBody(JSON.stringify(errorToWire(error))),
+    )
+  }
+}
+
+function notFound(text: string): ConclaveError {
+  return new ConclaveError('MEMBER_NOT_FOUND', text, { outcome: 'not-committed' })
+}
+
+function relayTo(out: OutgoingTransfer, port: Port): FragmentSink {
+  return {
+    fragment(bytes, start, end, last, aborted) {
+      if (aborted) out.abort()
+      else out.push(new Uint8Array(bytes.subarray(start, end)), last)
+      port.pump()
+    },
+  }
+}

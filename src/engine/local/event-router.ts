@@ -1,0 +1,402 @@
+import { ConclaveError, errorToWire } from '../../errors/index.ts'
+import { numberOf, seqOf, termOf } from '../../events/position.ts'
+import { SubscriptionQueue } from '../../events/queue.ts'
+import { ReplayRing } from '../../events/ring.ts'
+import type { SubscribeBody, SubscribedBody } from '../../events/subscriber.ts'
+import { checkPattern, checkTopic, TopicMatcher } from '../../events/topics.ts'
+import { FLAG, Frame, KIND } from '../../wire/frame.ts'
+import type { OutgoingTransfer } from '../../wire/transfer.ts'
+import { MAX_HUB_BYTES, MAX_LINK_SUBSCRIPTIONS } from './limits.ts'
+import type { Port } from './port.ts'
+import type { Session } from './session.ts'
+
+/** An event as the switchboard keeps it: one copy of its own size, however many queues share it (rule B17). */
+interface Entry {
+  /** Number within the term. */
+  readonly seq: number
+  readonly bytes: number
+  readonly topic: string
+  readonly body: Uint8Array
+  readonly flags: number
+  readonly publisherSlot: number
+  readonly number: number
+  readonly time: number
+  /** Queues it waits in. */
+  waiting: number
+}
+
+/** One subscription of one link. */
+export interface HubSubscription {
+  readonly id: number
+  readonly pattern: string
+  readonly maxQueued: number | undefined
+  readonly overflow: SubscribeBody['overflow']
+  /** `undefined` while its link is gone: it only counts. */
+  port: Port | undefined
+  /** Matching events of this term, delivered or not, since the subscription began. */
+  matched: number
+  queue: SubscriptionQueue<Entry, Entry> | undefined
+  /** A long event on its way: later ones must not overtake it. */
+  long: OutgoingTransfer | undefined
+}
+
+export interface EventCounters {
+  published: number
+  delivered: number
+  dropped: number
+  refused: number
+  /** Repeats of publishes that were taken before (rule A12). */
+  repeats: number
+}
+
+export interface EventRouterOptions {
+  readonly term: number
+  /** The term that this one follows: positions that end it in good order lose nothing. */
+  readonly previousTerm: number
+  readonly maxHubBytes?: number | undefined
+  readonly ringMaxCount?: number | undefined
+  readonly ringMaxBytes?: number | undefined
+  /** Option `maxQueued` of subscriptions that name none. */
+  readonly maxQueued?: number | undefined
+}
+
+const ENTRY_OVERHEAD_BYTES = 128
+
+/** The event bus of one term: one order for all, a bounded replay, a queue of its own for each subscription that lags. */
+export class EventRouter {
+  readonly counters: EventCounters = { published: 0, delivered: 0, dropped: 0, refused: 0, repeats: 0 }
+  readonly #options: EventRouterOptions
+  readonly #matcher = new TopicMatcher<HubSubscription>()
+  readonly #ring: ReplayRing<Entry>
+  readonly #frame = new Frame()
+  readonly #lagging = new Set<HubSubscription>()
+  readonly #maxHubBytes: number
+  #number = 0
+  #waitingBytes = 0
+  /** Lost right before the entry that a queue handed over last. */
+  #missed = 0
+  #atLeast = 0
+
+  constructor(options: EventRouterOptions) {
+    this.#options = options
+    this.#ring = new ReplayRing({ maxCount: options.ringMaxCount, maxBytes: options.ringMaxBytes })
+    this.#maxHubBytes = options.maxHubBytes ?? MAX_HUB_BYTES
+  }
+
+  /** Number of the last event of this term. */
+  get lastNumber(): number {
+    return this.#number
+  }
+
+  /** Bytes of events that wait, each counted once. */
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  get subscriptions(): number {
+    return this.#matcher.size
+  }
+
+  /** @returns the event's number; undefined when it was refused, and the publisher was told */
+  publish(port: Port, frame: Frame): number | undefined {
+    const { session } = port
+    if (frame.number <= session.lastPublish) {
+      this.counters.repeats++
+      return session.eventOf(frame.number) ?? 0
+    }
+    const topic = frame.name
+    try {
+      checkTopic(topic)
+    } catch (error) {
+      this.counters.refused++
+      const body = JSON.stringify(errorToWire(error))
+      port.send(new Frame().set(KIND.PUBLISHED, 0, 0, 0, 0, frame.number, 0).withBody(body))
+      return undefined
+    }
+    const number = this.#append(topic, frame.copyBody(), frame.flags & FLAG.RAW, port.slot, frame.number, frame.time)
+    session.acknowledged(frame.number, number)
+    return number
+  }
+
+  /** An event of the system's own. */
+  announce(publisherSlot: number, topic: string, data: unknown): void {
+    checkTopic(topic, 'system')
+    const body = new Frame().withBody(JSON.stringify(data)).copyBody()
+    this.#append(topic, body, 0, publisherSlot, 0, Date.now())
+  }
+
+  /** Answers SUBSCRIBED, then what is replayed. A refusal is answered as well. */
+  subscribe(port: Port, frame: Frame): void {
+    const id = frame.b
+    try {
+      const pattern = frame.name
+      checkPattern(pattern)
+      const body = readSubscribe(frame)
+      if (port.subscriptions.has(id)) {
+        throw new ConclaveError('INVALID_REQUEST', `Subscription ${id} of this link exists already.`)
+      }
+      if (port.subscriptions.size >= MAX_LINK_SUBSCRIPTIONS) {
+        throw new ConclaveError('OVERLOADED', `One link may have ${MAX_LINK_SUBSCRIPTIONS} subscriptions: close some.`)
+      }
+      this.#begin(port, id, pattern, body)
+    } catch (error) {
+      this.#answer(port, id, { after: this.#number, missed: 0, exact: true }, error)
+    }
+  }
+
+  unsubscribe(port: Port, id: number): void {
+    const subscription = port.subscriptions.get(id)
+    if (subscription === undefined) return
+    port.subscriptions.delete(id)
+    this.#remove(subscription)
+  }
+
+  /** The link takes bytes again. */
+  pump(port: Port): void {
+    for (const subscription of port.backlog) {
+      if (port.congested) return
+      this.#pumpOne(subscription, port)
+    }
+  }
+
+  /** The link is gone; its subscriptions go on counting, in the session, until `expire`. */
+  detach(port: Port, session: Session): void {
+    for (const subscription of port.subscriptions.values()) {
+      this.#clearQueue(subscription)
+      subscription.port = undefined
+      subscription.long = undefined
+      session.detached.set(subscription.id, subscription)
+    }
+    port.subscriptions.clear()
+    port.backlog.clear()
+  }
+
+  /** Nobody comes back for these. */
+  expire(session: Session): void {
+    for (const subscription of session.detached.values()) this.#remove(subscription)
+    session.detached.clear()
+  }
+
+  /** Events that wait for a link, and their bytes. */
+  backlogOf(port: Port): { events: number; bytes: number; dropped: number } {
+    let events = 0
+    let bytes = 0
+    let dropped = 0
+    for (const { queue } of port.subscriptions.values()) {
+      events += queue?.size ?? 0
+      bytes += queue?.bytes ?? 0
+      dropped += queue?.dropped ?? 0
+    }
+    return { events, bytes, dropped }
+  }
+
+  #append(topic: string, body: Uint8Array, flags: number, slot: number, number: number, time: number): number {
+    const entry: Entry = {
+      seq: ++this.#number,
+      bytes: body.length + ENTRY_OVERHEAD_BYTES,
+      topic,
+      body,
+      flags,
+      publisherSlot: slot,
+      number,
+      time,
+      waiting: 0,
+    }
+    this.counters.published++
+    this.#ring.push(entry)
+    for (const subscription of this.#matcher.match(topic)) this.#offer(subscription, entry)
+    return entry.seq
+  }
+
+  #offer(subscription: HubSubscription, entry: Entry): void {
+    subscription.matched++
+    const { port } = subscription
+    if (port === undefined) return
+    if (port.congested || subscription.long !== undefined || (subscription.queue?.size ?? 0) > 0) {
+      this.#enqueue(subscription, port, entry)
+    } else this.#send(subscription, port, entry)
+  }
+
+  #send(subscription: HubSubscription, port: Port, entry: Entry): void {
+    const frame = this.#frame
+    frame.set(KIND.EVENT, entry.flags, entry.publisherSlot, subscription.id, entry.seq, entry.number, entry.time)
+    frame.nameText = entry.topic
+    frame.bytes = entry.body
+    frame.bodyEnd = entry.body.length
+    this.counters.delivered++
+    const transfer = port.send(frame)
+    if (transfer === undefined || transfer.ended) return
+    subscription.long = transfer
+    transfer.onEnd = () => {
+      if (subscription.long !== transfer) return
+      subscription.long = undefined
+      if (subscription.port === port) this.#pumpOne(subscription, port)
+    }
+  }
+
+  #enqueue(subscription: HubSubscription, port: Port, entry: Entry): void {
+    subscription.queue ??= new SubscriptionQueue<Entry, Entry>({
+      maxQueued: subscription.maxQueued ?? this.#options.maxQueued,
+      overflow: subscription.overflow,
+      deliver: (next, missed, atLeast) => {
+        this.#missed = missed
+        this.#atLeast = atLeast
+        this.#unshare(next)
+        return next
+      },
+      onDrop: (dropped) => this.#unshare(dropped),
+    })
+    this.#share(entry)
+    this.counters.dropped += subscription.queue.push(entry, entry.bytes)
+    if (subscription.queue.ended) {
+      this.#disconnect(subscription, port)
+      return
+    }
+    port.backlog.add(subscription)
+    this.#lagging.add(subscription)
+    while (this.#waitingBytes > this.#maxHubBytes) this.#shed()
+  }
+
+  /** Over budget the longest queue loses first (rule B17). */
+  #shed(): void {
+    let longest: HubSubscription | undefined
+    for (const subscription of this.#lagging) {
+      if ((subscription.queue?.bytes ?? 0) > (longest?.queue?.bytes ?? 0)) longest = subscription
+    }
+    if (longest?.queue === undefined) {
+      this.#waitingBytes = 0
+      return
+    }
+    if (longest.overflow === 'disconnect' && longest.port !== undefined) {
+      this.#disconnect(longest, longest.port)
+      return
+    }
+    longest.queue.drop()
+    this.counters.dropped++
+  }
+
+  #share(entry: Entry): void {
+    if (entry.waiting++ === 0) this.#waitingBytes += entry.bytes
+  }
+
+  #unshare(entry: Entry): void {
+    if (--entry.waiting === 0) this.#waitingBytes -= entry.bytes
+  }
+
+  #pumpOne(subscription: HubSubscription, port: Port): void {
+    const { queue } = subscription
+    while (queue !== undefined && queue.size > 0 && !port.congested && subscription.long === undefined) {
+      const entry = queue.shift()!
+      if (this.#missed > 0) this.#tellMissed(subscription, port)
+      this.#send(subscription, port, entry)
+    }
+    if (queue !== undefined && queue.size > 0) return
+    port.backlog.delete(subscription)
+    this.#lagging.delete(subscription)
+  }
+
+  #tellMissed(subscription: HubSubscription, port: Port): void {
+    const flags = Number.isFinite(this.#missed) ? 0 : FLAG.INEXACT
+    port.send(this.#frame.set(KIND.MISSED, flags, 0, subscription.id, 0, this.#atLeast, 0))
+  }
+
+  #disconnect(subscription: HubSubscription, port: Port): void {
+    const text = `Too many events waited for this subscription to ${subscription.pattern}, so it was ended as it asked: read faster, or raise maxQueued.`
+    this.#answer(port, subscription.id, { after: 0, missed: 0, exact: true }, new ConclaveError('OVERLOADED', text))
+    port.subscriptions.delete(subscription.id)
+    this.#remove(subscription)
+  }
+
+  #remove(subscription: HubSubscription): void {
+    this.#matcher.remove(subscription.pattern, subscription)
+    this.#clearQueue(subscription)
+    subscription.port?.backlog.delete(subscription)
+    subscription.port = undefined
+  }
+
+  #clearQueue(subscription: HubSubscription): void {
+    this.#lagging.delete(subscription)
+    const { queue } = subscription
+    if (queue === undefined) return
+    while (queue.size > 0) queue.shift()
+    subscription.queue = undefined
+  }
+
+  #begin(port: Port, id: number, pattern: string, body: SubscribeBody): void {
+    const earlier = port.session.detached.get(id)
+    port.session.detached.delete(id)
+    const matches = this.#filter(pattern)
+    const { entries, complete } = this.#replay(body, matches)
+    const start = (entries[0]?.seq ?? this.#number + 1) - 1
+    const known = body.seen ?? 0
+    let missed = 0
+    let exact = complete
+    if (earlier !== undefined && earlier.pattern === pattern && body.seen !== undefined) {
+      missed = Math.max(0, earlier.matched - known - entries.length)
+      exact = true
+    }
+    if (earlier !== undefined) this.#remove(earlier)
+    const subscription: HubSubscription = {
+      id,
+      pattern,
+      maxQueued: body.maxQueued,
+      overflow: body.overflow,
+      port,
+      matched: known + missed,
+      queue: undefined,
+      long: undefined,
+    }
+    port.subscriptions.set(id, subscription)
+    this.#matcher.add(pattern, subscription)
+    this.#answer(port, id, { after: start, missed, exact })
+    for (const entry of entries) this.#offer(subscription, entry)
+  }
+
+  #filter(pattern: string): (entry: Entry) => boolean {
+    const matcher = new TopicMatcher<true>()
+    matcher.add(pattern, true)
+    return (entry) => matcher.match(entry.topic).length > 0
+  }
+
+  #replay(body: SubscribeBody, matches: (entry: Entry) => boolean): { entries: readonly Entry[]; complete: boolean } {
+    const { from } = body
+    if (from === 'now') return { entries: [], complete: true }
+    if (from === 'earliest') return { entries: this.#ring.after(0).entries.filter(matches), complete: true }
+    if ('last' in from) return { entries: this.#ring.last(from.last, matches).entries, complete: true }
+    const sameTerm = termOf(from.after) === this.#options.term
+    const { entries, complete } = this.#ring.after(sameTerm ? numberOf(from.after) : 0)
+    const whole = sameTerm || (body.whole === true && termOf(from.after) === this.#options.previousTerm)
+    return { entries: entries.filter(matches), complete: complete && whole }
+  }
+
+  #answer(port: Port, id: number, body: SubscribedBody, error?: unknown): void {
+    const answer = error === undefined ? body : { ...body, error: errorToWire(error) }
+    port.send(this.#frame.set(KIND.SUBSCRIBED, 0, 0, id, 0, 0, 0).withBody(JSON.stringify(answer)))
+  }
+
+  /** Position of the last event, as the public seq. */
+  get lastSeq(): number {
+    return seqOf(this.#options.term, this.#number)
+  }
+}
+
+const OVERFLOWS: ReadonlySet<unknown> = new Set([undefined, 'drop-oldest', 'drop-newest', 'disconnect'])
+
+/** @throws `INVALID_OPTION` */
+function readSubscribe(frame: Frame): SubscribeBody {
+  const body = (frame.hasBody ? JSON.parse(frame.text) : {}) as SubscribeBody
+  const { from = 'now', maxQueued, overflow, seen } = body
+  const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
+  const position = typeof from === 'object' && from !== null ? ('after' in from ? from.after : from.last) : 0
+  if ((typeof from === 'string' && from !== 'now' && from !== 'earliest') || !count(position)) {
+    const text = 'from must be "now", "earliest", { after: seq } or { last: count }.'
+    throw new ConclaveError('INVALID_OPTION', text)
+  }
+  if (maxQueued !== undefined && !(count(maxQueued) && maxQueued > 0)) {
+    throw new ConclaveError('INVALID_OPTION', 'maxQueued must be a whole number of at least 1.')
+  }
+  if (!OVERFLOWS.has(overflow)) {
+    throw new ConclaveError('INVALID_OPTION', 'overflow must be drop-oldest, drop-newest or disconnect.')
+  }
+  return { ...body, from, seen: count(seen) ? seen : undefined }
+}

@@ -1,0 +1,435 @@
+import { ConclaveError } from '../../errors/index.ts'
+import { LAST_NUMBER } from '../../events/position.ts'
+import { FLAG, Frame, KIND } from '../../wire/frame.ts'
+import { PROTOCOL, negotiate, type Hello, type Welcome } from '../../wire/handshake.ts'
+import { MAX_BODY_BYTES } from '../../wire/limits.ts'
+import type { MemberRef } from '../../wire/peers.ts'
+import type { FragmentSink } from '../../wire/transfer.ts'
+import type { HubSnapshot, LeaveCause, MemberStatus } from '../engine.ts'
+import { CallRouter, type Directory } from './call-router.ts'
+import { EventRouter } from './event-router.ts'
+import type { FlushScheduler } from './flush.ts'
+import { GRACE_MS, MAX_LINKS, MAX_OFFERS, SESSION_MS } from './limits.ts'
+import { LocalPort } from './local-port.ts'
+import type { Port } from './port.ts'
+import { peersOf } from './query.ts'
+import { Session } from './session.ts'
+
+export interface HubOptions {
+  readonly term: number
+  /** The term this one follows, 0 for none. */
+  readonly previousTerm: number
+  /** `dev:ino` of the lock. */
+  readonly identity: string
+  readonly primary: MemberRef
+  readonly version: number
+  readonly minVersion: number
+  /** Rule A1: asked before each handshake is answered. */
+  readonly holdsSeat: () => boolean
+  readonly now: () => number
+  readonly flush: FlushScheduler
+  /** Ids of the last term's members that are expected back; `undefined` when they are not known (rule B14). */
+  readonly expected: ReadonlySet<string> | undefined
+  /** False: there was no term just before, so nobody is on the way. */
+  readonly succeeds: boolean
+  /** A member of a later version joined that may take the place. */
+  readonly onNewer: (member: MemberRef) => void
+  /** The events of this term are numbered to the end: a new term is due. */
+  readonly onExhausted: () => void
+  readonly limits: Readonly<Record<string, number | undefined>>
+}
+
+export interface HubCounters {
+  joined: number
+  refused: number
+  /** Links that ended over bytes that were no frames. */
+  faults: number
+}
+
+/**
+ * The primary's switchboard: members and what they send each other. It knows no user objects and no sockets: ports take
+ * frames, and hand in what they receive.
+ */
+export class Hub {
+  readonly term: number
+  readonly calls: CallRouter
+  readonly events: EventRouter
+  readonly counters: HubCounters = { joined: 0, refused: 0, faults: 0 }
+  readonly #options: HubOptions
+  readonly #ports = new Map<number, Port>()
+  readonly #byId = new Map<string, Port>()
+  readonly #sessions = new Map<string, Session>()
+  readonly #expected: Set<string> | undefined
+  readonly #graceUntil: number
+  readonly #frame = new Frame()
+  #queries: { readonly port: Port; readonly frame: Frame }[] = []
+  #local: LocalPort | undefined
+  #nextSlot = 1
+  #draining = false
+  #graceTimer: NodeJS.Timeout | undefined
+  #sweepTimer: NodeJS.Timeout | undefined
+
+  constructor(options: HubOptions) {
+    this.#options = options
+    this.term = options.term
+    const { limits } = options
+    this.#expected = options.expected === undefined ? undefined : new Set(options.expected)
+    const grace = options.succeeds && this.#expected?.size !== 0 ? (limits['graceMs'] ?? GRACE_MS) : 0
+    this.#graceUntil = options.now() + grace
+    if (grace > 0) this.#graceTimer = setTimeout(() => this.#settled(), grace)
+    this.#graceTimer?.unref()
+    this.#sweepTimer = setInterval(() => this.#expireSessions(), SESSION_MS / 4)
+    this.#sweepTimer.unref()
+    this.calls = new CallRouter(this.#directory(), {
+      maxLinkBytes: limits['maxLinkBytes'],
+      maxWaitingCalls: limits['maxWaitingCalls'],
+    })
+    this.events = new EventRouter({
+      term: options.term,
+      previousTerm: options.previousTerm,
+      maxHubBytes: limits['maxHubBytes'],
+      ringMaxCount: limits['ringMaxCount'],
+      ringMaxBytes: limits['ringMaxBytes'],
+      maxQueued: limits['maxQueued'],
+    })
+  }
+
+  get linkCount(): number {
+    return this.#ports.size
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  /** Ids of the members, the primary's own too. */
+  memberIds(): string[] {
+    return [...this.#byId.keys()]
+  }
+
+  /** The primary's own member. */
+  attachLocal(deliver: (frame: Frame) => void): LocalPort {
+    const { primary } = this.#options
+    const port = new LocalPort(this.#nextSlot++, primary, this.#session(primary.id), deliver)
+    this.#local = port
+    this.#add(port)
+    this.events.announce(port.slot, '$primary.changed', primary)
+    return port
+  }
+
+  /**
+   * Whether a hello is accepted.
+   * @throws `LOCK_LOST`, `STALE_TERM`, `VERSION_MISMATCH`, `WORKSPACE_MOVED`, `SUPERSEDED`, `OVERLOADED`, `PROTOCOL`
+   */
+  judge(hello: Hello): number {
+    const { identity, primary, minVersion, limits } = this.#options
+    if (!this.#options.holdsSeat()) throw new ConclaveError('LOCK_LOST', 'This process is no longer the primary.')
+    if (this.#draining) throw new ConclaveError('PRIMARY_LOST', 'This primary is closing: look for its successor.')
+    const version = negotiate(PROTOCOL, hello.protocol)
+    if (hello.workspace !== identity) {
+      const text = `The member sees workspace ${hello.workspace}, this primary serves ${identity}: the folder was moved or replaced.`
+      throw new ConclaveError('WORKSPACE_MOVED', text)
+    }
+    if (hello.id === primary.id) throw new ConclaveError('INVALID_REQUEST', 'A primary does not connect to itself.')
+    if (hello.term > this.term) {
+      const text = `The member has seen term ${hello.term}, this primary is of term ${this.term}.`
+      throw new ConclaveError('STALE_TERM', text)
+    }
+    if (hello.version < minVersion) {
+      const text = `${primary.name} (pid ${primary.pid}) serves this workspace from version ${minVersion} on; this program is version ${hello.version}: update it.`
+      throw new ConclaveError('SUPERSEDED', text, { data: { minVersion, version: hello.version } })
+    }
+    if (this.#ports.size >= (limits['maxLinks'] ?? MAX_LINKS)) {
+      throw new ConclaveError(
+        'OVERLOADED',
+        `This primary has ${this.#ports.size} links, which is its limit (maxLinks).`,
+      )
+    }
+    return version
+  }
+
+  /**
+   * Takes an accepted member in. The port made by `create` gets WELCOME and who is here; an older link of the same
+   * member is closed (rule C2).
+   */
+  admit(hello: Hello, protocol: number, create: (slot: number, ref: MemberRef, session: Session) => Port): Port {
+    const older = this.#byId.get(hello.id)
+    if (older !== undefined) this.remove(older, 'replaced')
+    const session = this.#session(hello.id)
+    session.expiresAt = Infinity
+    const ref = { id: hello.id, name: hello.name, pid: hello.pid }
+    const port = create(this.#nextSlot++, ref, session)
+    this.counters.joined++
+    const welcome: Welcome = {
+      protocol,
+      term: this.term,
+      slot: port.slot,
+      primary: this.#options.primary,
+      version: this.#options.version,
+      lastPublish: session.lastPublish,
+      limits: { maxBodyBytes: this.#options.limits['maxBodyBytes'] ?? MAX_BODY_BYTES },
+    }
+    port.send(new Frame().set(KIND.WELCOME, 0, 0, 0, 0, 0, 0).withBody(JSON.stringify(welcome)))
+    for (const other of this.#ports.values()) this.#introduce(other, port)
+    this.#add(port)
+    this.#expected?.delete(hello.id)
+    if (this.#expected?.size === 0) this.#settled()
+    if (hello.stands && hello.version > this.#options.version) this.#options.onNewer(ref)
+    return port
+  }
+
+  /** A line peer: it calls and subscribes, and is no member. */
+  admitGuest(create: (slot: number, ref: MemberRef, session: Session) => Port, ref: MemberRef): Port {
+    const port = create(this.#nextSlot++, ref, new Session(ref.id))
+    this.#ports.set(port.slot, port)
+    for (const other of this.#byId.values()) this.#introduce(port, other)
+    return port
+  }
+
+  /** The link of a port ended. Idempotent. */
+  remove(port: Port, cause: LeaveCause | 'replaced'): void {
+    if (port.closed) return
+    port.closed = true
+    this.#ports.delete(port.slot)
+    const member = this.#byId.get(port.ref.id) === port
+    if (member) this.#byId.delete(port.ref.id)
+    this.calls.forget(port)
+    this.events.detach(port, port.session)
+    if (port.kind === 'lines' || cause === 'closed') {
+      this.events.expire(port.session)
+      this.#sessions.delete(port.ref.id)
+    } else port.session.expiresAt = this.#options.now() + SESSION_MS
+    for (const other of this.#byId.values()) this.#introduce(port, other, true)
+    if (cause === 'replaced') port.close()
+    else if (member && !this.#draining) {
+      this.events.announce(this.#local?.slot ?? 0, '$member.left', { ...port.ref, cause })
+    }
+  }
+
+  /**
+   * A whole frame of a port.
+   * @throws `PROTOCOL` for a kind that members don't send: the link must close
+   */
+  receive(port: Port, frame: Frame): void {
+    switch (frame.kind) {
+      case KIND.REQUEST:
+        if (this.#draining) return
+        port.session.lastCall = Math.max(port.session.lastCall, frame.number)
+        return this.calls.request(port, frame)
+      case KIND.RESPONSE:
+      case KIND.FAILURE:
+      case KIND.ITEM:
+        return this.calls.reply(port, frame)
+      case KIND.CANCEL:
+        return this.calls.cancel(port, frame)
+      case KIND.CREDIT:
+        return this.calls.credit(port, frame)
+      case KIND.PUBLISH:
+        return this.#publish(port, frame)
+      case KIND.SUBSCRIBE:
+        return this.events.subscribe(port, frame)
+      case KIND.UNSUBSCRIBE:
+        return this.events.unsubscribe(port, frame.b)
+      case KIND.OFFER:
+        return this.#offer(port, frame)
+      case KIND.WITHDRAW:
+        return this.calls.withdraw(port, frame.name)
+      case KIND.QUERY:
+        return this.#query(port, frame)
+      case KIND.PING:
+        port.send(this.#frame.set(KIND.PONG, 0, 0, 0, 0, frame.number, 0))
+        return
+      case KIND.PONG:
+        return
+      case KIND.GOODBYE:
+        return this.remove(port, 'closed')
+      default:
+        throw new ConclaveError('PROTOCOL', `A member does not send frames of kind 0x${frame.kind.toString(16)}.`)
+    }
+  }
+
+  /** The first fragment of a long body. @returns `undefined` where it has to be joined */
+  receivePart(port: Port, frame: Frame, grant: (bytes: number) => void): FragmentSink | undefined {
+    if (frame.kind === KIND.REQUEST) {
+      if (this.#draining) return { fragment: (_bytes, start, end) => grant(end - start) }
+      const sink = (frame.flags & FLAG.NOTIFY) === 0 ? this.calls.relay(port, frame, grant) : undefined
+      if (sink !== undefined) port.session.lastCall = Math.max(port.session.lastCall, frame.number)
+      return sink
+    }
+    if (frame.kind === KIND.RESPONSE || frame.kind === KIND.ITEM) return this.calls.relayReply(port, frame, grant)
+    return undefined
+  }
+
+  /** The link of a port takes bytes again. */
+  writable(port: Port): void {
+    this.events.pump(port)
+  }
+
+  /**
+   * Nothing new is taken from now on: each member is told the last number of its that was, and repeats the rest at the
+   * next primary (rule A13).
+   */
+  goAway(): void {
+    if (this.#draining) return
+    this.#draining = true
+    this.calls.dropAllWaiting()
+    for (const port of this.#byId.values()) {
+      port.send(this.#frame.set(KIND.GOAWAY, 0, 0, 0, 0, port.session.lastCall, 0))
+    }
+  }
+
+  /** Whether everything that was taken is settled and delivered. */
+  get drained(): boolean {
+    for (const port of this.#ports.values()) if (port.calls.size > 0 || port.backlog.size > 0) return false
+    return true
+  }
+
+  /** Tells each member without a backlog that it has had all events of this term. */
+  endTerm(): void {
+    for (const port of this.#byId.values()) {
+      if (port.backlog.size === 0) port.send(this.#frame.set(KIND.TERM_END, 0, 0, 0, 0, this.events.lastNumber, 0))
+    }
+  }
+
+  /** The remaining links; the local one is not among them. */
+  links(): Port[] {
+    return [...this.#ports.values()].filter((port) => port !== this.#local)
+  }
+
+  /** Stops the timers; links are the owner's to close. */
+  close(): void {
+    this.#draining = true
+    clearTimeout(this.#graceTimer)
+    clearInterval(this.#sweepTimer)
+  }
+
+  snapshot(): HubSnapshot {
+    const members: MemberStatus[] = []
+    const queues = { events: 0, eventBytes: 0, linkBytes: 0, waitingCalls: this.calls.waitingCount }
+    for (const port of this.#ports.values()) {
+      const backlog = this.events.backlogOf(port)
+      queues.events += backlog.events
+      queues.linkBytes += port.queuedBytes
+      if (port.kind !== 'member') continue
+      members.push({
+        ...port.ref,
+        role: port === this.#local ? 'primary' : 'secondary',
+        joined: port.joined,
+        methods: [...port.offers.keys()],
+        queue: { events: backlog.events, bytes: port.queuedBytes + backlog.bytes, dropped: backlog.dropped },
+      })
+    }
+    queues.eventBytes = this.events.waitingBytes
+    return {
+      term: this.term,
+      primary: this.#options.primary,
+      members,
+      links: this.#ports.size,
+      queues,
+      drops: this.events.counters.dropped,
+      counters: {
+        ...prefixed('calls', this.calls.counters),
+        ...prefixed('events', this.events.counters),
+        ...prefixed('links', this.counters),
+      },
+    }
+  }
+
+  #add(port: Port): void {
+    this.#ports.set(port.slot, port)
+    this.#byId.set(port.ref.id, port)
+    for (const other of this.#byId.values()) this.#introduce(port, other)
+    if (this.#local !== undefined) this.events.announce(this.#local.slot, '$member.joined', port.ref)
+  }
+
+  /** Tells `to` who is behind a slot, or that nobody is any more. */
+  #introduce(port: Port, to: Port, left = false): void {
+    const guest = port.kind === 'lines' ? 1 : 0
+    to.send(
+      this.#frame
+        .set(KIND.MEMBER, 0, port.slot, guest, left ? 0 : 1, 0, 0)
+        .withBody(JSON.stringify({ ...port.ref, joined: port.joined })),
+    )
+  }
+
+  #publish(port: Port, frame: Frame): void {
+    if (this.#draining) return
+    const number = frame.number
+    const event = this.events.publish(port, frame)
+    if (event === undefined) return
+    // In the primary a publish counts as done when the kernel has it, since the process may exit next (rule B12).
+    if (port === this.#local) this.#options.flush.afterFlush(() => this.#published(port, number, event))
+    else this.#published(port, number, event)
+    if (event >= LAST_NUMBER - 1) this.#options.onExhausted()
+  }
+
+  #published(port: Port, number: number, event: number): void {
+    port.send(this.#frame.set(KIND.PUBLISHED, 0, 0, 0, event, number, 0))
+  }
+
+  #offer(port: Port, frame: Frame): void {
+    if (port.offers.size >= MAX_OFFERS) {
+      throw new ConclaveError('OVERLOADED', `A member may offer ${MAX_OFFERS} methods.`)
+    }
+    const method = frame.name
+    const known = port.offers.get(method)
+    this.calls.offer(port, {
+      method,
+      to: frame.c === 1 ? 'any' : 'primary',
+      concurrency: frame.b === 0 ? Infinity : frame.b,
+      running: known?.running ?? 0,
+    })
+  }
+
+  #query(port: Port, frame: Frame): void {
+    if (this.#settling()) {
+      this.#queries.push({ port, frame: frame.clone() })
+      return
+    }
+    const answer = new Frame().set(KIND.RESPONSE, 0, 0, 0, 0, frame.number, 0)
+    const result = frame.name === 'inspect' ? this.snapshot() : peersOf(this.#directory(), this.calls, port, frame)
+    port.send(answer.withBody(JSON.stringify(result)))
+  }
+
+  #settling(): boolean {
+    return this.#graceTimer !== undefined && this.#options.now() < this.#graceUntil
+  }
+
+  #settled(): void {
+    clearTimeout(this.#graceTimer)
+    this.#graceTimer = undefined
+    this.calls.retryWaiting()
+    for (const { port, frame } of this.#queries.splice(0)) if (!port.closed) this.#query(port, frame)
+  }
+
+  #session(memberId: string): Session {
+    let session = this.#sessions.get(memberId)
+    if (session === undefined) this.#sessions.set(memberId, (session = new Session(memberId)))
+    return session
+  }
+
+  #expireSessions(): void {
+    const now = this.#options.now()
+    for (const [id, session] of this.#sessions) {
+      if (session.expiresAt > now) continue
+      this.events.expire(session)
+      this.#sessions.delete(id)
+    }
+  }
+
+  #directory(): Directory {
+    return {
+      primary: () => this.#local!,
+      bySlot: (slot) => this.#ports.get(slot),
+      byId: (id) => this.#byId.get(id),
+      byName: (name) => [...this.#byId.values()].filter((port) => port.ref.name === name),
+      members: () => this.#byId.values(),
+      now: this.#options.now,
+      settling: () => this.#settling(),
+    }
+  }
+}
+
+function prefixed(prefix: string, counters: object): Record<string, number> {
+  return Object.fromEntries(Object.entries(counters as Record<string, number>).map(([k, v]) => [`${prefix}.${k}`, v]))
+}

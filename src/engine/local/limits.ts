@@ -1,0 +1,36 @@
+/** Limits of the switchboard. docs/limits.md lists them with the test that hits each one. */
+
+/** Milliseconds from connecting to a complete handshake. Option `handshakeTimeoutMs`. */
+export const HANDSHAKE_TIMEOUT_MS: number = 5_000
+/** Links without a handshake at once; one more ends the oldest of them (rule C5). */
+export const MAX_STRANGERS: number = 64
+/** Links in all. Option `maxLinks`. */
+export const MAX_LINKS: number = 4096
+/** Connections the kernel holds for us while our loop is busy (rule B2). */
+export const BACKLOG: number = 4096
+/** Bytes that wait for one link beside its events: at it, new requests to that link are refused and answers end it. Option `maxLinkBytes`. */
+export const MAX_LINK_BYTES: number = 8 * 1024 * 1024
+/** Bytes of events that wait for all links together, each body counted once (rule B17). Option `maxHubBytes`. */
+export const MAX_HUB_BYTES: number = 256 * 1024 * 1024
+/** Requests that wait at the switchboard for a member that may take them. Option `maxWaitingCalls`. */
+export const MAX_WAITING_CALLS: number = 4096
+/** Bytes of them. */
+export const MAX_WAITING_BYTES: number = 32 * 1024 * 1024
+/** Milliseconds of a new term in which an unknown target waits: the others are on their way (rule B14). */
+export const GRACE_MS: number = 500
+/** Milliseconds that the subscriptions and numbers of a lost link are kept for its return (rule C2). */
+export const SESSION_MS: number = 60_000
+/** Acknowledgements remembered for a member that comes back by another link. */
+export const REMEMBERED_ACKS: number = 4096
+/** Milliseconds that an orderly end waits for what it has taken (rule A13). Option of `close()`. */
+export const DRAIN_MS: number = 5_000
+/** Milliseconds of silence, while something is outstanding, after which a primary counts as unresponsive (rule B2). */
+export const UNRESPONSIVE_MS: number = 5_000
+/** Longest JSON line, in bytes (rule B19). */
+export const MAX_LINE_BYTES: number = 1024 * 1024
+/** Milliseconds that a line peer which sends no more may wait for its answers (rule B19). */
+export const LINE_LINGER_MS: number = 5_000
+/** Subscriptions of one link. */
+export const MAX_LINK_SUBSCRIPTIONS: number = 512
+/** Methods that one member offers. */
+export const MAX_OFFERS: number = 4096

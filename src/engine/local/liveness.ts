@@ -1,0 +1,74 @@
+import { Frame, KIND } from '../../wire/frame.ts'
+import { UNRESPONSIVE_MS } from './limits.ts'
+import type { Link } from './link.ts'
+
+const TICK_MS = 1000
+/** Silent ticks before we ask whether anybody is there. */
+const ASK_AFTER_TICKS = 2
+
+export interface LivenessOptions {
+  readonly link: Link
+  /** Whether an answer is due at all. */
+  readonly outstanding: () => boolean
+  readonly onChange: (responsive: boolean) => void
+  readonly unresponsiveMs?: number | undefined
+}
+
+/**
+ * Tells a primary that is stopped or busy from one that is gone: it keeps its lock, so nobody takes over, but callers
+ * should know (rule B2). Counted are ticks of our own loop that ran without a byte arriving, not the time that passed: a
+ * loop that was blocked has not looked (rule B1).
+ */
+export class Liveness {
+  readonly #options: LivenessOptions
+  readonly #timer: NodeJS.Timeout
+  readonly #silentTicks: number
+  #activity: number
+  #silent = 0
+  #responsive = true
+
+  constructor(options: LivenessOptions) {
+    this.#options = options
+    this.#activity = options.link.activity
+    this.#silentTicks = Math.max(1, Math.ceil((options.unresponsiveMs ?? UNRESPONSIVE_MS) / TICK_MS))
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#timer.unref()
+  }
+
+  get responsive(): boolean {
+    return this.#responsive
+  }
+
+  /** A byte arrived: asked for by whoever must know before the next tick. */
+  refresh(): void {
+    if (this.#options.link.activity !== this.#activity) this.#heard()
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #tick(): void {
+    const { link, outstanding } = this.#options
+    if (link.activity !== this.#activity || !outstanding()) {
+      this.#heard()
+      return
+    }
+    this.#silent++
+    if (this.#silent >= Math.min(ASK_AFTER_TICKS, this.#silentTicks - 1) && link.bufferedBytes === 0) {
+      link.send(new Frame().set(KIND.PING, 0, 0, 0, 0, this.#silent, 0))
+    }
+    if (this.#silent >= this.#silentTicks && this.#responsive) {
+      this.#responsive = false
+      this.#options.onChange(false)
+    }
+  }
+
+  #heard(): void {
+    this.#activity = this.#options.link.activity
+    this.#silent = 0
+    if (this.#responsive) return
+    this.#responsive = true
+    this.#options.onChange(true)
+  }
+}

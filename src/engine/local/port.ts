@@ -1,0 +1,55 @@
+import type { ConclaveError } from '../../errors/index.ts'
+import type { Frame } from '../../wire/frame.ts'
+import type { MemberRef } from '../../wire/peers.ts'
+import type { OutgoingTransfer } from '../../wire/transfer.ts'
+import type { CallRecord } from './call-router.ts'
+import type { HubSubscription } from './event-router.ts'
+import type { Session } from './session.ts'
+
+/** How a member offers a method: what the switchboard routes by. */
+export interface Offer {
+  readonly method: string
+  readonly to: 'primary' | 'any'
+  readonly concurrency: number
+  /** Calls of it that run at this member now. */
+  running: number
+}
+
+/** What the switchboard sees of a member or a line peer: something that takes frames. */
+export abstract class Port {
+  readonly slot: number
+  readonly ref: MemberRef
+  readonly session: Session
+  readonly joined: string = new Date().toISOString()
+  /** Calls it made that have not ended, by number. */
+  readonly calls: Map<number, CallRecord> = new Map()
+  /** Calls it answers. */
+  readonly serving: Set<CallRecord> = new Set()
+  readonly offers: Map<string, Offer> = new Map()
+  readonly subscriptions: Map<number, HubSubscription> = new Map()
+  /** Subscriptions with events that wait for room. */
+  readonly backlog: Set<HubSubscription> = new Set()
+  closed = false
+
+  constructor(slot: number, ref: MemberRef, session: Session) {
+    this.slot = slot
+    this.ref = ref
+    this.session = session
+  }
+
+  /** Line peers call and subscribe; they are no members. */
+  abstract readonly kind: 'member' | 'lines'
+  /** What may wait or be dropped should. */
+  abstract readonly congested: boolean
+  /** Bytes on their way to it, events in queues not among them. */
+  abstract readonly queuedBytes: number
+  /** Name and body are taken before it returns. */
+  abstract send(frame: Frame): OutgoingTransfer | undefined
+  /** False: long bodies must be whole, `open` is not to be called. */
+  abstract readonly takesParts: boolean
+  /** A long body that comes in parts: they are pushed into the transfer, then `pump`. */
+  abstract open(head: Frame): OutgoingTransfer
+  abstract pump(): void
+  /** At once. The hub has forgotten it by then. */
+  abstract close(reason?: ConclaveError): void
+}

@@ -1,0 +1,45 @@
+import { ConclaveError } from '../../errors/index.ts'
+import type { Frame } from '../../wire/frame.ts'
+import type { MemberRef } from '../../wire/peers.ts'
+import type { CallRouter, Directory } from './call-router.ts'
+import type { Port } from './port.ts'
+
+/** What a QUERY of `peers` asks: who would be addressed. */
+export interface PeersQuery {
+  readonly method: string
+  /** Default: all that offer the method. */
+  readonly to?: 'all' | 'others' | { readonly name: string } | { readonly ids: readonly string[] } | undefined
+}
+
+export interface PeersAnswer {
+  readonly peers: readonly (MemberRef & { readonly slot: number })[]
+  /** Ids that were asked for and are not here. */
+  readonly absent: readonly string[]
+}
+
+export function peersOf(directory: Directory, calls: CallRouter, asker: Port, frame: Frame): PeersAnswer {
+  const { method, to } = readQuery(frame)
+  const members = [...directory.members()]
+  const absent: string[] = []
+  let ports: readonly Port[]
+  if (to === undefined) ports = calls.offering(method)
+  else if (to === 'all') ports = members
+  else if (to === 'others') ports = members.filter((port) => port !== asker)
+  else if ('name' in to) ports = members.filter((port) => port.ref.name === to.name)
+  else {
+    ports = to.ids.flatMap((id) => {
+      const port = directory.byId(id)
+      if (port === undefined) absent.push(id)
+      return port ?? []
+    })
+  }
+  return { peers: ports.map((port) => ({ ...port.ref, slot: port.slot })), absent }
+}
+
+function readQuery(frame: Frame): PeersQuery {
+  try {
+    return JSON.parse(frame.text) as PeersQuery
+  } catch (cause) {
+    throw new ConclaveError('PROTOCOL', 'The body of a QUERY is not JSON.', { cause })
+  }
+}

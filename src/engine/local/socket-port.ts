@@ -1,0 +1,59 @@
+import { KIND, Frame } from '../../wire/frame.ts'
+import { errorToWire, type ConclaveError } from '../../errors/index.ts'
+import type { Channel } from '../../wire/channel.ts'
+import type { MemberRef } from '../../wire/peers.ts'
+import type { OutgoingTransfer } from '../../wire/transfer.ts'
+import type { Connection } from '../../transport/transport.ts'
+import { Port } from './port.ts'
+import type { Session } from './session.ts'
+
+/** A member behind a socket. */
+export class SocketPort extends Port {
+  override readonly kind = 'member'
+  override readonly takesParts = true
+  readonly #connection: Connection
+  readonly #channel: Channel
+
+  constructor(slot: number, ref: MemberRef, session: Session, connection: Connection, channel: Channel) {
+    super(slot, ref, session)
+    this.#connection = connection
+    this.#channel = channel
+  }
+
+  override get congested(): boolean {
+    return this.#channel.congested
+  }
+
+  override get queuedBytes(): number {
+    return this.#channel.pendingBytes + this.#connection.bufferedBytes
+  }
+
+  override send(frame: Frame): OutgoingTransfer | undefined {
+    return this.closed ? undefined : this.#channel.send(frame)
+  }
+
+  override open(head: Frame): OutgoingTransfer {
+    return this.#channel.open(head)
+  }
+
+  override pump(): void {
+    this.#channel.pump()
+  }
+
+  override close(reason?: ConclaveError): void {
+    if (reason !== undefined) refuse(this.#channel, reason)
+    this.#channel.flush()
+    this.#connection.close()
+  }
+
+  /** What is queued still goes, then the member sees the end. */
+  end(): void {
+    this.#channel.flush()
+    this.#connection.end()
+  }
+}
+
+/** Tells the other side why its link ends. */
+export function refuse(channel: Channel, error: ConclaveError): void {
+  channel.send(new Frame().set(KIND.REFUSE, 0, 0, 0, 0, 0, 0).withBody(JSON.stringify(errorToWire(error))))
+}

@@ -1,0 +1,51 @@
+import { ConclaveError } from '../errors/index.ts'
+import { FLAG, type Frame } from '../wire/frame.ts'
+
+/** A value as it travels: JSON text, bytes as they are, or nothing for `undefined`. */
+export type Body = string | Uint8Array | undefined
+
+/**
+ * @param what names the value in the error
+ * @throws `INVALID_PARAMS` for what JSON can't hold: a cycle, a bigint, a function
+ */
+export function encodeBody(value: unknown, what: string): Body {
+  if (value === undefined) return undefined
+  if (value instanceof Uint8Array) return value
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause)
+    throw new ConclaveError('INVALID_PARAMS', `${what} can't be sent as JSON: ${why}`, { cause })
+  }
+  if (text === undefined) {
+    throw new ConclaveError('INVALID_PARAMS', `${what} can't be sent as JSON: it is a ${typeof value}.`)
+  }
+  return text
+}
+
+/** @throws `PROTOCOL` when the text is not JSON */
+export function decodeBody(frame: Frame): unknown {
+  if ((frame.flags & FLAG.RAW) !== 0) return frame.copyBody()
+  if (!frame.hasBody) return undefined
+  const text = frame.text
+  try {
+    return JSON.parse(text) as unknown
+  } catch (cause) {
+    throw new ConclaveError(
+      'PROTOCOL',
+      `The body of ${frame.name || 'an answer'} is not JSON: its sender is at fault.`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+export function putBody(frame: Frame, body: Body): Frame {
+  return body === undefined ? frame : frame.withBody(body)
+}
+
+export function sizeOf(body: Body): number {
+  return body === undefined ? 0 : body.length
+}

@@ -1,0 +1,307 @@
+import { ConclaveError, errorFromWire } from '../errors/index.ts'
+import { FLAG, Frame, KIND } from '../wire/frame.ts'
+import type { OutgoingTransfer } from '../wire/transfer.ts'
+import { sizeOf } from './body.ts'
+import { MAX_CALLS_IN_FLIGHT, MAX_PENDING_BYTES, MAX_PENDING_CALLS } from './limits.ts'
+import { PendingCall, type CallSpec, type Reply } from './pending.ts'
+import type { DeadlineWheel } from './timers.ts'
+
+/** What a caller or a dispatcher sends its frames through: the link of the moment. */
+export interface FrameSink {
+  /** Takes name and body before it returns. @throws `TOO_LARGE` before anything is sent */
+  send(frame: Frame): OutgoingTransfer | undefined
+}
+
+export interface CallerOptions {
+  readonly wheel: DeadlineWheel
+  /** True while the primary has been silent for too long (rule B2): an expired call then says so. */
+  readonly unresponsive: () => boolean
+  readonly maxPendingCalls?: number | undefined
+  readonly maxPendingBytes?: number | undefined
+}
+
+export interface CallerCounters {
+  calls: number
+  repeated: number
+  timedOut: number
+  /** Answers to calls that ended before, or that nobody made (rule C4). */
+  unknownReplies: number
+}
+
+/**
+ * The calling side of a member: every call that has not ended. It outlives links: calls wait for the next one, are
+ * repeated where that is safe, and settle as `unknown` where it is not (rule B15).
+ */
+export class Caller {
+  readonly #wheel: DeadlineWheel
+  readonly #options: CallerOptions
+  /** By number, which is also the order in which they were made. */
+  readonly #pending = new Map<number, PendingCall>()
+  readonly #unsent = new Set<PendingCall>()
+  readonly #frame = new Frame()
+  readonly counters: CallerCounters = { calls: 0, repeated: 0, timedOut: 0, unknownReplies: 0 }
+  #sink: FrameSink | undefined
+  #bytes = 0
+  #inFlight = 0
+  #number = 0
+  #closed: ConclaveError | undefined
+
+  constructor(options: CallerOptions) {
+    this.#options = options
+    this.#wheel = options.wheel
+  }
+
+  get pendingCount(): number {
+    return this.#pending.size
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /**
+   * Starts a call; every end, also a refusal, goes to `reply`, never as an exception.
+   * @param flags of `FLAG`: STREAM, NOTIFY
+   */
+  start(spec: CallSpec, flags: number, reply: Reply): PendingCall | undefined {
+    const bytes = sizeOf(spec.body)
+    const refusal = this.#refusal(spec, bytes)
+    if (refusal !== undefined) {
+      reply.error(refusal)
+      return undefined
+    }
+    const idempotent = spec.idempotent === true ? FLAG.IDEMPOTENT : 0
+    const call = new PendingCall(++this.#number, spec, flags | idempotent, bytes, reply)
+    this.counters.calls++
+    this.#pending.set(call.number, call)
+    this.#bytes += bytes
+    call.onExpired = this.#expired
+    if (call.deadline !== Infinity) this.#wheel.add(call.deadline, call)
+    const { signal } = spec
+    if (signal !== undefined) {
+      call.onAbort = () => this.#abort(call, signal.reason)
+      signal.addEventListener('abort', call.onAbort, { once: true })
+    }
+    if (this.#sink === undefined || this.#inFlight >= MAX_CALLS_IN_FLIGHT) this.#unsent.add(call)
+    else this.#send(call)
+    return call
+  }
+
+  /** A link is there: what waits goes out, in the order it was called. */
+  attach(sink: FrameSink): void {
+    this.#sink = sink
+    this.#sendWaiting()
+  }
+
+  /**
+   * The primary takes no more requests after number `last`: they were not executed and wait for its successor
+   * (rule A13). Answers to the others still come.
+   */
+  hold(last: number): void {
+    this.#sink = undefined
+    for (const call of this.#pending.values()) if (call.sent && call.number > last) this.#unsend(call)
+  }
+
+  /** The link is gone: repeatable calls wait for the next one, the others end with outcome `unknown`. */
+  detach(): void {
+    this.#sink = undefined
+    const lost: PendingCall[] = []
+    for (const call of this.#pending.values()) {
+      if (!call.sent) continue
+      if (call.repeatable) this.#repeat(call)
+      else lost.push(call)
+    }
+    for (const call of lost) {
+      const text = `The primary was lost while ${call.spec.method} ran; whether it took effect is unknown. Mark the method idempotent to have it repeated.`
+      this.#fail(call, new ConclaveError('DISCONNECTED', text, { outcome: 'unknown' }))
+    }
+  }
+
+  /** Ends every call; later ones are refused with the same error. */
+  close(error: ConclaveError): void {
+    this.#closed = error
+    for (const call of this.#pending.values()) {
+      this.#cancel(call)
+      const details = { cause: error.cause, outcome: call.outcome }
+      this.#fail(call, new ConclaveError(error.code, error.message, details))
+    }
+    this.#sink = undefined
+  }
+
+  /** The consumer read items of a stream: its producer may send as many bytes more. */
+  credit(call: PendingCall, bytes: number): void {
+    if (!call.sent || !this.#pending.has(call.number)) return
+    this.#sink?.send(this.#frame.set(KIND.CREDIT, 0, 0, bytes, 0, call.number, 0))
+  }
+
+  /** Ends a call from the calling side; the handler is told. */
+  cancel(call: PendingCall, error: Error): void {
+    if (!this.#pending.has(call.number)) return
+    this.#cancel(call)
+    this.#fail(call, error)
+  }
+
+  /** A frame that answers a call: RESPONSE, FAILURE, ITEM, TAKEN. */
+  receive(frame: Frame): void {
+    const call = this.#pending.get(frame.number)
+    if (call === undefined || !call.sent) {
+      this.counters.unknownReplies++
+      return
+    }
+    if (frame.kind === KIND.ITEM) this.#item(call, frame)
+    else if (frame.kind === KIND.FAILURE) this.#failure(call, frame)
+    else {
+      this.#end(call)
+      try {
+        call.reply.result(frame)
+      } catch (error) {
+        call.reply.error(error as Error)
+      }
+    }
+    if (this.#unsent.size > 0 && this.#sink !== undefined) this.#sendWaiting()
+  }
+
+  #refusal(spec: CallSpec, bytes: number): Error | undefined {
+    if (this.#closed !== undefined) {
+      return new ConclaveError(this.#closed.code, this.#closed.message, {
+        cause: this.#closed.cause,
+        outcome: 'not-committed',
+      })
+    }
+    if (spec.signal?.aborted === true) return aborted(spec, 'not-committed')
+    if (spec.deadline <= this.#wheel.now()) return this.#timeout(spec, 'not-committed')
+    const { maxPendingCalls = MAX_PENDING_CALLS, maxPendingBytes = MAX_PENDING_BYTES } = this.#options
+    if (this.#pending.size >= maxPendingCalls) {
+      const text = `${this.#pending.size} calls of this member have not ended: await some before making more.`
+      return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
+    }
+    if (this.#bytes + bytes > maxPendingBytes && this.#pending.size > 0) {
+      const text = `Pending calls of this member hold ${this.#bytes} bytes: await some before making more.`
+      return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
+    }
+    return undefined
+  }
+
+  #send(call: PendingCall): void {
+    try {
+      call.transfer = this.#sink!.send(call.encode(this.#frame))
+    } catch (error) {
+      this.#fail(call, error as Error)
+      return
+    }
+    call.sent = true
+    this.#inFlight++
+  }
+
+  #sendWaiting(): void {
+    for (const call of this.#unsent) {
+      if (this.#sink === undefined || this.#inFlight >= MAX_CALLS_IN_FLIGHT) return
+      this.#unsent.delete(call)
+      this.#send(call)
+    }
+  }
+
+  #unsend(call: PendingCall): void {
+    call.sent = false
+    call.transfer = undefined
+    this.#inFlight--
+    this.#unsent.add(call)
+  }
+
+  #repeat(call: PendingCall): void {
+    this.#unsend(call)
+    call.attempt++
+    this.counters.repeated++
+    call.reply.again?.()
+  }
+
+  #item(call: PendingCall, frame: Frame): void {
+    if (!call.streaming || call.reply.item === undefined) {
+      this.counters.unknownReplies++
+      return
+    }
+    if (call.spec.patienceMs !== undefined) this.#postpone(call)
+    try {
+      call.reply.item(frame)
+    } catch (error) {
+      this.cancel(call, error as Error)
+    }
+  }
+
+  /** The patience of a stream is for its next item. */
+  #postpone(call: PendingCall): void {
+    this.#wheel.remove(call)
+    call.deadline = this.#wheel.now() + call.spec.patienceMs!
+    this.#wheel.add(call.deadline, call)
+  }
+
+  #failure(call: PendingCall, frame: Frame): void {
+    let error: ConclaveError
+    try {
+      error = errorFromWire(JSON.parse(frame.text))
+    } catch (cause) {
+      error = new ConclaveError('PROTOCOL', `The error of ${call.spec.method} is not JSON.`, {
+        cause,
+        outcome: 'unknown',
+      })
+    }
+    const lost = error.code === 'CALLEE_LOST' || error.code === 'PRIMARY_LOST'
+    if (lost && call.spec.idempotent === true && this.#wheel.now() < call.deadline) {
+      this.#repeat(call)
+      return
+    }
+    this.#fail(call, error)
+  }
+
+  readonly #expired = (call: PendingCall): void => {
+    if (!this.#pending.has(call.number)) return
+    this.counters.timedOut++
+    this.#cancel(call)
+    this.#fail(call, this.#timeout(call.spec, call.outcome))
+  }
+
+  #timeout(spec: CallSpec, outcome: 'unknown' | 'not-committed'): ConclaveError {
+    if (this.#options.unresponsive()) {
+      const text = `The primary has been silent since before ${spec.method} ran out of time: it is stopped or busy. Look at it with \`conclave status\`.`
+      return new ConclaveError('PRIMARY_UNRESPONSIVE', text, { outcome })
+    }
+    const known = outcome === 'unknown' ? 'whether it took effect is unknown' : 'it was not sent'
+    return new ConclaveError('TIMEOUT', `${spec.method} was not answered before its deadline; ${known}.`, { outcome })
+  }
+
+  #abort(call: PendingCall, reason: unknown): void {
+    if (!this.#pending.has(call.number)) return
+    this.#cancel(call)
+    this.#fail(call, aborted(call.spec, call.outcome, reason))
+  }
+
+  /** Tells the callee that nobody waits any more. */
+  #cancel(call: PendingCall): void {
+    if (!call.sent || this.#sink === undefined) return
+    if (call.transfer !== undefined && !call.transfer.ended) call.transfer.abort()
+    this.#sink.send(this.#frame.set(KIND.CANCEL, 0, 0, 0, 0, call.number, 0))
+  }
+
+  #fail(call: PendingCall, error: Error): void {
+    this.#end(call)
+    call.reply.error(error)
+  }
+
+  #end(call: PendingCall): void {
+    if (!this.#pending.delete(call.number)) return
+    this.#unsent.delete(call)
+    if (call.sent) this.#inFlight--
+    this.#bytes -= call.bytes
+    if (call.deadline !== Infinity) this.#wheel.remove(call)
+    if (call.onAbort !== undefined) call.spec.signal?.removeEventListener('abort', call.onAbort)
+  }
+}
+
+function aborted(
+  spec: CallSpec,
+  outcome: 'unknown' | 'not-committed',
+  reason: unknown = spec.signal?.reason,
+): ConclaveError {
+  const known = outcome === 'unknown' ? 'its handler was told; whether it took effect is unknown' : 'it was not sent'
+  return new ConclaveError('ABORTED', `${spec.method} was aborted; ${known}.`, { cause: reason, outcome })
+}

@@ -1,0 +1,56 @@
+import { KEPT_PIECE_BYTES } from './limits.ts'
+
+/** Copies of bytes that could not be sent yet, in order. Small ones share a piece. */
+export class KeptBytes {
+  #pieces: Uint8Array[] = []
+  /** Where the unsent bytes of the first piece begin, and where those of the last one end. */
+  #start = 0
+  #end = 0
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  add(bytes: Uint8Array, start: number, end: number): void {
+    this.#size += end - start
+    const last = this.#pieces.at(-1)
+    if (last !== undefined) {
+      const fits = Math.min(end - start, last.length - this.#end)
+      last.set(bytes.subarray(start, start + fits), this.#end)
+      this.#end += fits
+      start += fits
+    }
+    if (start === end) return
+    const piece = new Uint8Array(Math.max(end - start, KEPT_PIECE_BYTES))
+    piece.set(bytes.subarray(start, end))
+    // A piece that is followed by another is always full, so one `#end` is enough.
+    this.#pieces.push(piece)
+    this.#end = end - start
+  }
+
+  /**
+   * Sends until nothing is left or `send` takes less than it was given.
+   * @param send returns how many bytes it took; negative ends with that number
+   * @returns 0, or the negative number
+   */
+  drain(send: (bytes: Uint8Array, start: number, end: number) => number): number {
+    while (this.#size > 0) {
+      const piece = this.#pieces[0] as Uint8Array
+      const end = this.#pieces.length === 1 ? this.#end : piece.length
+      const taken = send(piece, this.#start, end)
+      if (taken < 0) return taken
+      this.#size -= taken
+      this.#start += taken
+      if (this.#start < end) return 0
+      this.#pieces.shift()
+      this.#start = 0
+    }
+    return 0
+  }
+
+  clear(): void {
+    this.#pieces = []
+    this.#start = this.#end = this.#size = 0
+  }
+}

@@ -1,0 +1,11 @@
+/** What a Linux kernel keeps for a Unix stream socket unless told otherwise (net.core.wmem_default); memory does the same. */
+export const KERNEL_BUFFER_BYTES = 212_992
+
+/** Kept bytes are gathered in pieces of at least this size. */
+export const KEPT_PIECE_BYTES = 16_384
+
+/** How long accepting pauses after a failed accept (out of descriptors): the waiting connection would wake us at once. */
+export const ACCEPT_PAUSE_MS = 100
+
+/** How long a connection is still read after a failed write, when its peer neither sends nor ends (rule A8). */
+export const LAST_WORDS_MS = 1000

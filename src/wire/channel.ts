@@ -1,0 +1,253 @@
+import { ConclaveError } from '../errors/index.ts'
+import { FLAG, Frame, KIND } from './frame.ts'
+import { MAX_BODY_BYTES, MAX_FRAGMENT_BYTES, MAX_TRANSFERS, TRANSFER_WINDOW_BYTES } from './limits.ts'
+import { FrameReader } from './reader.ts'
+import { encodeText, textBytes } from './text.ts'
+import { Assembly, OutgoingTransfer, type FragmentSink } from './transfer.ts'
+import { BatchWriter, type BatchPool } from './writer.ts'
+
+export interface ChannelOptions {
+  readonly pool: BatchPool
+  /** Hands bytes to the transport, which sends or copies them. @returns false when it had to keep some */
+  readonly write: (bytes: Uint8Array, start: number, end: number) => boolean
+  /** The channel has something to flush; called once until it is flushed. */
+  readonly schedule: (channel: Channel) => void
+  /** A whole message. Valid only during the call. */
+  readonly onMessage: (frame: Frame) => void
+  /**
+   * The first fragment of a long message. Answer with a sink to get the fragments as they come (the first included);
+   * otherwise they are joined and `onMessage` gets the whole.
+   */
+  readonly onTransfer?: ((frame: Frame, grant: (bytes: number) => void) => FragmentSink | undefined) | undefined
+  /** The transport takes bytes again and the transfers had their turn. */
+  readonly onWritable?: (() => void) | undefined
+  /** Default 16 MiB. */
+  readonly maxBodyBytes?: number | undefined
+}
+
+const EMPTY = new Uint8Array(0)
+
+interface Incoming {
+  readonly sink: FragmentSink
+  received: number
+  granted: number
+  /** Taken by the receiver, not yet announced to the sender. */
+  owed: number
+}
+
+/**
+ * One binary link above its transport: frames both ways, long bodies as interleaved transfers with a window each, one
+ * write a turn. Sans-IO: time, sockets and scheduling belong to the caller.
+ */
+export class Channel {
+  readonly #options: ChannelOptions
+  readonly #reader: FrameReader
+  readonly #writer: BatchWriter
+  readonly #maxBodyBytes: number
+  readonly #out = new Map<number, OutgoingTransfer>()
+  #waiting: OutgoingTransfer[] = []
+  readonly #in = new Map<number, Incoming>()
+  readonly #scratch = new Frame()
+  #nextTransfer = 1
+  #scheduled = false
+  #blocked = false
+  #closed = false
+
+  constructor(options: ChannelOptions) {
+    this.#options = options
+    this.#maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES
+    this.#reader = new FrameReader((frame) => this.#received(frame))
+    this.#writer = new BatchWriter(options.pool, (bytes, start, end) => {
+      if (!options.write(bytes, start, end)) this.#blocked = true
+    })
+  }
+
+  /** True while the transport keeps bytes: what may wait or be dropped should. */
+  get congested(): boolean {
+    return this.#blocked
+  }
+
+  get pendingBytes(): number {
+    return this.#writer.pendingBytes
+  }
+
+  /** @throws `PROTOCOL`, `TOO_LARGE`: the link must close */
+  receive(bytes: Uint8Array, start: number, end: number): void {
+    this.#reader.push(bytes, start, end)
+  }
+
+  /**
+   * Queues a message for this turn's write. Name and body are taken before it returns.
+   * @returns the transfer, for a body longer than a fragment
+   * @throws `TOO_LARGE` before anything is sent
+   */
+  send(frame: Frame): OutgoingTransfer | undefined {
+    if (this.#closed) return undefined
+    const bytes = bodyBytes(frame)
+    if (bytes > MAX_FRAGMENT_BYTES) return this.#sendLong(frame, bytes)
+    this.#writer.frame(frame)
+    this.#schedule()
+    return undefined
+  }
+
+  /** Starts a transfer whose parts come later, through `push` and `pump`. */
+  open(head: Frame): OutgoingTransfer {
+    const copy = new Frame()
+      .set(head.kind, head.flags & ~FLAG.MORE, head.a, head.b, head.c, head.number, head.time)
+      .withName(head.name)
+    return this.#start(new OutgoingTransfer(this.#transferId(), copy))
+  }
+
+  /** Lets the transfers go on after one got bytes or was aborted. */
+  pump(): void {
+    this.#schedule()
+  }
+
+  flush(): void {
+    this.#scheduled = false
+    if (this.#closed) return
+    this.#turn()
+    this.#writer.flush()
+  }
+
+  /** The transport kept bytes and they are gone now. */
+  drained(): void {
+    this.#blocked = false
+    if (this.#closed) return
+    this.flush()
+    if (!this.#blocked) this.#options.onWritable?.()
+  }
+
+  /** Ends all transfers; incoming ones end as aborted. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#writer.discard()
+    for (const { sink } of this.#in.values()) sink.fragment(EMPTY, 0, 0, true, true)
+    this.#in.clear()
+    for (const transfer of [...this.#out.values(), ...this.#waiting]) transfer.close()
+    this.#out.clear()
+    this.#waiting = []
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return
+    this.#scheduled = true
+    this.#options.schedule(this)
+  }
+
+  #sendLong(frame: Frame, bytes: number): OutgoingTransfer {
+    if (bytes > this.#maxBodyBytes) {
+      throw new ConclaveError(
+        'TOO_LARGE',
+        `A body of ${bytes} bytes exceeds the limit of ${this.#maxBodyBytes}; send it in parts, or as a stream.`,
+      )
+    }
+    const head = new Frame()
+      .set(frame.kind, frame.flags, frame.a, frame.b, frame.c, frame.number, frame.time)
+      .withName(frame.name)
+    const body = frame.bodyText === undefined ? frame.copyBody() : encodeText(frame.bodyText)
+    return this.#start(new OutgoingTransfer(this.#transferId(), head, body))
+  }
+
+  #start(transfer: OutgoingTransfer): OutgoingTransfer {
+    if (this.#out.size < MAX_TRANSFERS) this.#out.set(transfer.id, transfer)
+    else this.#waiting.push(transfer)
+    this.#schedule()
+    return transfer
+  }
+
+  #transferId(): number {
+    const id = this.#nextTransfer
+    this.#nextTransfer = id === 0xffffffff ? 1 : id + 1
+    return id
+  }
+
+  /** One fragment of each transfer in turn, while the transport takes everything at once. */
+  #turn(): void {
+    let progress = this.#out.size > 0
+    while (progress && !this.#blocked) {
+      progress = false
+      for (const transfer of this.#out.values()) {
+        if (this.#blocked) break
+        if (!transfer.ready) continue
+        if (transfer.next(this.#scratch)) this.#writer.frame(this.#scratch)
+        if (transfer.ended) this.#finished(transfer)
+        progress = true
+      }
+    }
+  }
+
+  #finished(transfer: OutgoingTransfer): void {
+    this.#out.delete(transfer.id)
+    while (this.#waiting.length > 0 && this.#out.size < MAX_TRANSFERS) {
+      const next = this.#waiting.shift()!
+      if (!next.ended) this.#out.set(next.id, next)
+    }
+  }
+
+  #received(frame: Frame): void {
+    if (this.#closed) return
+    if (frame.kind === KIND.WINDOW) {
+      const transfer = this.#out.get(frame.transfer)
+      if (transfer === undefined) return
+      transfer.grant(Math.min(frame.b, TRANSFER_WINDOW_BYTES))
+      this.#schedule()
+    } else if (frame.kind === KIND.CHUNK) this.#fragment(this.#in.get(frame.transfer), frame)
+    else if ((frame.flags & FLAG.MORE) !== 0) this.#begin(frame)
+    else this.#options.onMessage(frame)
+  }
+
+  #begin(frame: Frame): void {
+    const id = frame.transfer
+    if (this.#in.has(id)) throw new ConclaveError('PROTOCOL', `Transfer ${id} was begun twice on one link.`)
+    if (this.#in.size >= MAX_TRANSFERS) {
+      throw new ConclaveError('PROTOCOL', `More than ${MAX_TRANSFERS} transfers were begun at once on one link.`)
+    }
+    const grant = (bytes: number): void => this.#grant(id, bytes)
+    const sink =
+      this.#options.onTransfer?.(frame, grant) ??
+      new Assembly(frame, grant, (message) => this.#options.onMessage(message))
+    const incoming: Incoming = { sink, received: 0, granted: TRANSFER_WINDOW_BYTES, owed: 0 }
+    this.#in.set(id, incoming)
+    this.#fragment(incoming, frame)
+  }
+
+  #fragment(incoming: Incoming | undefined, frame: Frame): void {
+    const id = frame.transfer
+    if (incoming === undefined)
+      throw new ConclaveError('PROTOCOL', `A fragment names transfer ${id}, which is not open.`)
+    const bytes = frame.bodyEnd - frame.bodyStart
+    const aborted = (frame.flags & FLAG.ABORTED) !== 0
+    const last = aborted || (frame.flags & FLAG.MORE) === 0
+    incoming.received += bytes
+    if (incoming.received > this.#maxBodyBytes) {
+      throw new ConclaveError('TOO_LARGE', `A transfer exceeds the limit of ${this.#maxBodyBytes} bytes.`)
+    }
+    if (incoming.received > incoming.granted) {
+      throw new ConclaveError('PROTOCOL', `Transfer ${id} exceeds its window of ${TRANSFER_WINDOW_BYTES} bytes.`)
+    }
+    if (last) this.#in.delete(id)
+    incoming.sink.fragment(frame.bytes, frame.bodyStart, frame.bodyEnd, last, aborted)
+  }
+
+  /** The receiver took bytes: the sender may send as many more, told in steps of a quarter window. */
+  #grant(id: number, bytes: number): void {
+    const incoming = this.#in.get(id)
+    if (incoming === undefined || this.#closed) return
+    incoming.owed += bytes
+    if (incoming.owed < TRANSFER_WINDOW_BYTES / 4) return
+    incoming.granted += incoming.owed
+    const frame = new Frame().set(KIND.WINDOW, 0, 0, incoming.owed, 0, 0, 0)
+    frame.transfer = id
+    incoming.owed = 0
+    this.send(frame)
+  }
+}
+
+/** Exact only where it matters: a text that surely fits a fragment is not measured. */
+function bodyBytes(frame: Frame): number {
+  const { bodyText } = frame
+  if (bodyText === undefined) return frame.bodyEnd - frame.bodyStart
+  return bodyText.length * 3 <= MAX_FRAGMENT_BYTES ? bodyText.length : textBytes(bodyText)
+}

@@ -1,0 +1,18 @@
+/** Limits of the wire. docs/limits.md lists them with the test that hits each one. */
+
+/** Bytes of a binary frame's header. */
+export const HEADER_BYTES: number = 40
+/** Most body bytes in one frame; a longer body travels as a transfer of several (rule B16). */
+export const MAX_FRAGMENT_BYTES: number = 64 * 1024
+/** Most bytes of a frame's name: method or topic, target, traceparent. */
+export const MAX_NAME_BYTES: number = 1024
+/** Most bytes of one whole body: params, result, event. Option `maxBodyBytes`. */
+export const MAX_BODY_BYTES: number = 16 * 1024 * 1024
+/** Bytes of one transfer that may be on the way, not yet taken by the receiver (rule F5). */
+export const TRANSFER_WINDOW_BYTES: number = 256 * 1024
+/** Transfers at once in one direction of a link; further ones wait at their sender. */
+export const MAX_TRANSFERS: number = 64
+/** Size of the pooled buffer that gathers one turn's frames. */
+export const BATCH_BYTES: number = 64 * 1024
+/** Batch buffers that a pool keeps for reuse. */
+export const POOLED_BATCHES: number = 16

@@ -1,0 +1,50 @@
+/**
+ * UTF-8 in and out of byte arrays. Node's Buffer methods work on any Uint8Array and are several times faster than
+ * TextEncoder and TextDecoder for short texts (rule F10); where there is no Buffer the standard ones serve.
+ */
+interface NodeBufferPrototype {
+  utf8Write(text: string, offset: number, length: number): number
+  utf8Slice(start: number, end: number): string
+  copy(target: Uint8Array, targetStart: number, start: number, end: number): number
+}
+interface NodeBufferConstructor {
+  readonly prototype: NodeBufferPrototype
+  byteLength(text: string): number
+}
+declare const TextEncoder: new () => {
+  encode(text: string): Uint8Array<ArrayBuffer>
+  encodeInto(text: string, target: Uint8Array): { written: number }
+}
+declare const TextDecoder: new () => { decode(bytes: Uint8Array): string }
+
+const NodeBuffer = (globalThis as { readonly Buffer?: NodeBufferConstructor }).Buffer
+const utf8Write = NodeBuffer?.prototype.utf8Write
+const utf8Slice = NodeBuffer?.prototype.utf8Slice
+const nodeCopy = NodeBuffer?.prototype.copy
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Writes all of `text`; the caller made room. @returns bytes written */
+export function writeText(target: Uint8Array, text: string, offset: number): number {
+  return utf8Write === undefined
+    ? encoder.encodeInto(text, target.subarray(offset)).written
+    : utf8Write.call(target, text, offset, target.length - offset)
+}
+
+/** Invalid sequences become U+FFFD. */
+export function readText(bytes: Uint8Array, start: number, end: number): string {
+  return utf8Slice === undefined ? decoder.decode(bytes.subarray(start, end)) : utf8Slice.call(bytes, start, end)
+}
+
+export function textBytes(text: string): number {
+  return NodeBuffer === undefined ? encoder.encode(text).length : NodeBuffer.byteLength(text)
+}
+
+export function encodeText(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text)
+}
+
+export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, offset: number): void {
+  if (nodeCopy === undefined) to.set(from.subarray(start, end), offset)
+  else nodeCopy.call(from, to, offset, start, end)
+}
