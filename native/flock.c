@@ -93,7 +93,7 @@ static const char *take(const char *path, int *fd_out, struct stat *file, int *e
     return refused;
   }
 
-  /* Where flock lies, a second description of the same file gets the lock as well. */
+  /* Does the path still name what we locked? And where flock lies, a second description gets the lock as well. */
   int second = open_file(path, 0);
   struct stat again;
   bool same = second >= 0 && fstat(second, &again) == 0 && again.st_dev == file->st_dev && again.st_ino == file->st_ino;
@@ -106,8 +106,8 @@ static const char *take(const char *path, int *fd_out, struct stat *file, int *e
     *error = EMFILE;
     return "ERRNO";
   }
-  if (!same || !names(path, file->st_dev, file->st_ino)) {
-    close(fd); /* Replaced or deleted meanwhile: this lock guards nothing. */
+  if (!same) {
+    close(fd); /* The path was deleted or replaced meanwhile: this lock guards nothing. */
     return NULL;
   }
   *fd_out = raise_descriptor(fd);

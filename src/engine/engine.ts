@@ -39,29 +39,50 @@ export interface Peers {
 
 export type LeaveCause = 'closed' | 'died' | 'evicted'
 
-export interface MemberStatus extends MemberRef {
+export interface MemberSnapshot extends MemberRef {
   readonly role: Role
-  /** ISO 8601. */
+  /** ISO 8601, by the clock of the primary. */
   readonly joined: string
+  /** Names on offer, sorted. */
   readonly methods: readonly string[]
-  /** What waits for it at the switchboard, and the events its subscriptions lost there. */
-  readonly queue: { readonly events: number; readonly bytes: number; readonly dropped: number }
 }
 
-/** What a switchboard tells of itself. */
+export interface LinkSnapshot {
+  /** The member's id; undefined for a peer without one. */
+  readonly member: string | undefined
+  readonly form: 'frames' | 'lines'
+  readonly pid: number
+  /** What waits to be written to it, beside events. */
+  readonly outgoingBytes: number
+  /** Events that wait for its subscriptions. */
+  readonly queuedEvents: number
+  readonly queuedBytes: number
+  /** Its calls that have not ended, and those it answers. */
+  readonly pendingCalls: number
+  readonly servingCalls: number
+  readonly subscriptions: number
+  /** Events it lost at the bound of its queues. */
+  readonly dropped: number
+}
+
+export interface QueueSnapshot {
+  readonly count: number
+  readonly bytes: number
+}
+
+/** The workspace as its switchboard sees it, at one moment. */
 export interface HubSnapshot {
   readonly term: number
   readonly primary: MemberRef
-  readonly members: readonly MemberStatus[]
-  readonly links: number
-  readonly queues: {
-    readonly events: number
-    readonly eventBytes: number
-    readonly linkBytes: number
-    readonly waitingCalls: number
-  }
-  /** Events dropped at full queues. */
+  /** In the order they joined. */
+  readonly members: readonly MemberSnapshot[]
+  /** Every connection to the switchboard, also of peers that are no members (JSON lines). */
+  readonly links: readonly LinkSnapshot[]
+  /** What waits at the switchboard: events for slow links, calls for a member that may take them. */
+  readonly queues: { readonly events: QueueSnapshot; readonly calls: QueueSnapshot }
+  /** Events that subscribers lost at full queues since the term began. */
   readonly drops: number
+  /** What happened since the term began; each only ever rises. */
   readonly counters: Readonly<Record<string, number>>
 }
 

@@ -1,4 +1,4 @@
-import type { ConclaveError } from '../errors/index.ts'
+import type { CloseReason, EngineStatus as Status, HubSnapshot } from '../engine/engine.ts'
 import type { DataIn, Event, EventsFor, PatternIn, SubscribeOptions, Subscription, TopicIn } from '../events/types.ts'
 import type {
   Args,
@@ -28,8 +28,6 @@ import type {
 } from '../rpc/types.ts'
 import type { MemberRef, Role } from '../wire/peers.ts'
 import type { AnyWrites, DatabaseOptions, InferredWrites, WriteHandlers } from './database.ts'
-
-// ---- joining
 
 export interface JoinOptions<C, M, W> {
   /** Your product. Two products in one folder never meet: each has its own lock and bus (`.conclave/<app>/`). */
@@ -91,8 +89,6 @@ export interface FindWorkspace {
   (from: string, options?: { readonly app?: string | undefined }): string | undefined
 }
 
-// ---- the member
-
 /**
  * One place in a workspace. Nothing is thrown when the primary goes: calls wait for the next one until their deadline,
  * or settle as `DISCONNECTED` with an outcome.
@@ -140,9 +136,6 @@ export interface Member<C = Open> extends AsyncDisposable {
     listener: (event: EventOf<C, P>) => unknown,
     options?: SubscribeOptions,
   ): Subscription<EventOf<C, P>>
-  /** Run while anybody in the workspace holds the key, in one holder; moves when that one leaves or dies. */
-  share(key: string, start: Start<{ readonly moved: boolean }>, options?: Wait): Promise<AsyncDisposable>
-
   /** The same member, other types; without a value nothing is checked at run time. */
   with<D extends Contract>(contract?: D): Member<D>
   /** Begins with what is. */
@@ -180,66 +173,10 @@ export type Pattern<C> = PatternIn<Events<C>>
 export type EventOf<C, P extends string> = EventsFor<Events<C>, P>
 export type { Event }
 
-// ---- what it tells
+export type { CloseReason, EngineStatus as Status, LinkSnapshot, MemberSnapshot } from '../engine/engine.ts'
 
-export type Status =
-  | { readonly type: 'role'; readonly role: Role; readonly term: number }
-  /** Calls wait until their deadline. */
-  | { readonly type: 'primary-lost'; readonly term: number; readonly cause: 'gone' | 'handover' | 'unresponsive' }
-  | { readonly type: 'primary-found'; readonly primary: MemberRef; readonly term: number; readonly afterMs: number }
-  /** A subscription of this member lost events. */
-  | { readonly type: 'dropped'; readonly pattern: string; readonly count: number }
-  | { readonly type: 'warning'; readonly error: ConclaveError }
-  | { readonly type: 'closed'; readonly reason: CloseReason }
-
-export type CloseReason =
-  | { readonly type: 'closed' | 'aborted'; readonly cause?: unknown }
-  | { readonly type: 'superseded' | 'evicted' | 'workspace-gone'; readonly error: ConclaveError }
-
-/** The workspace as its switchboard sees it, at one moment. */
-export interface Snapshot {
+/** What `conclave status --json` prints. */
+export interface Snapshot extends HubSnapshot {
   /** The folder's real path. */
   readonly workspace: string
-  readonly term: number
-  readonly primary: MemberRef
-  /** In the order they joined. */
-  readonly members: readonly MemberSnapshot[]
-  /** Every connection to the switchboard, also of peers that are no members (JSON lines). */
-  readonly links: readonly LinkSnapshot[]
-  /** Everything with a bound, by its name in docs/limits.md: the switchboard's own, not those of one link. */
-  readonly queues: Readonly<Record<string, QueueSnapshot>>
-  /** Events that subscribers lost since the term began, by cause: the overflow policy, or why else. */
-  readonly drops: Readonly<Record<string, number>>
-  /** What happened since the term began, by its name in docs/limits.md; only ever rises. */
-  readonly counters: Readonly<Record<string, number>>
-}
-
-export interface MemberSnapshot extends MemberRef {
-  readonly role: Role
-  /** ISO 8601, by the clock of the primary. */
-  readonly joined: string
-  /** Names on offer, sorted. */
-  readonly methods: readonly string[]
-}
-
-export interface LinkSnapshot {
-  /** The member's id; undefined for a peer without one. */
-  readonly member: string | undefined
-  readonly form: 'frames' | 'lines'
-  readonly pid: number
-  /** What waits to be written to it. */
-  readonly outgoing: QueueSnapshot
-  /** Its requests that are not answered yet. */
-  readonly pendingCalls: number
-  readonly subscriptions: number
-  /** Events it lost at its bound. */
-  readonly dropped: number
-}
-
-export interface QueueSnapshot {
-  readonly count: number
-  readonly bytes: number
-  /** Undefined where only the other one is bounded. */
-  readonly maxCount: number | undefined
-  readonly maxBytes: number | undefined
 }

@@ -17,6 +17,7 @@ export interface StreamSocket {
   watch(events: number): void
   send(bytes: Uint8Array, start: number, end: number): number
   shutdown(): number
+  /** No event comes after it. */
   close(): void
   keepAlive(alive: boolean): void
 }
@@ -110,7 +111,6 @@ export class StreamConnection implements Connection {
   }
 
   #event(event: number, value: number): void {
-    if (this.#closed) return
     if (event === NATIVE_EVENT.writable) this.#writable()
     else if (value > 0) this.handlers.onData(this.#socket.readBuffer, 0, value)
     else this.#readingEnded(value)

@@ -3,16 +3,24 @@ import { ConclaveError } from '../errors/index.ts'
 /** Longest line, in bytes without its end (rule B19). */
 export const MAX_LINE_BYTES: number = 1024 * 1024
 
+// Of the web platform: this room compiles without the types of Node.
+declare const TextDecoder: new (
+  label: string,
+  options: { readonly fatal: boolean; readonly ignoreBOM: boolean },
+) => { decode(bytes: Uint8Array): string }
+
 const LF = 0x0a
 const CR = 0x0d
 const SMALLEST = 256
+/** A longer buffer is let go once its line is out. */
+const KEPT_BUFFER_BYTES = 64 * 1024
 
 export interface LineReaderOptions {
   /** Bytes of the longest line, its end not counted. Default 1 MiB. */
   readonly maxLineBytes?: number | undefined
   /** Takes one line without its end. An empty line comes too. */
   readonly onLine: (text: string) => void
-  /** A line was longer: told once, as soon as it is; the line is skipped up to its LF and reading goes on. */
+  /** A line is longer, by what came of it so far: told once; it is skipped up to its LF and reading goes on. */
   readonly onTooLong: (bytes: number) => void
   /** A line was not UTF-8; it is skipped. */
   readonly onInvalid: () => void
@@ -28,7 +36,7 @@ export class LineReader {
   readonly #options: LineReaderOptions
   readonly #maxLineBytes: number
   // Replacing what is not UTF-8 would hand on text that nobody sent. A byte order mark is part of the text.
-  readonly #decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  readonly #decoder: { decode(bytes: Uint8Array): string } = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   #rest = new Uint8Array(0)
   #length = 0
   #skipping = false
@@ -50,14 +58,16 @@ export class LineReader {
   }
 
   push(bytes: Uint8Array, start: number = 0, end: number = bytes.length): void {
+    // A search must not run on into what an earlier read left behind.
+    const chunk = end === bytes.length ? bytes : bytes.subarray(0, end)
     let from = start
     while (from < end && !this.#ended) {
-      const at = bytes.indexOf(LF, from)
-      if (at < 0 || at >= end) {
-        this.#keep(bytes, from, end)
+      const at = chunk.indexOf(LF, from)
+      if (at < 0) {
+        this.#keep(chunk, from, end)
         return
       }
-      this.#finish(bytes, from, at)
+      this.#finish(chunk, from, at)
       from = at + 1
     }
   }
@@ -87,7 +97,7 @@ export class LineReader {
     this.#length = 0
     this.#emit(this.#rest, 0, length)
     // One long line must not leave its buffer behind for the life of the link.
-    if (this.#length === 0 && this.#rest.length > 64 * 1024) this.#rest = new Uint8Array(0)
+    if (this.#length === 0 && this.#rest.length > KEPT_BUFFER_BYTES) this.#rest = new Uint8Array(0)
   }
 
   #emit(bytes: Uint8Array, from: number, to: number): void {

@@ -18,7 +18,7 @@ const ISSUES_IN_DATA = 100
  * @throws the checkpoint's code, with `data: { issues: { message, path }[] }`; what the schema itself throws passes through
  */
 export function validate<Out>(
-  schema: Schema<any, Out> | undefined,
+  schema: Schema<unknown, Out> | undefined,
   value: unknown,
   at: Checkpoint,
 ): Out | Promise<Out> {

@@ -78,6 +78,10 @@ export class CallRouter {
     return this.#waiting.length
   }
 
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
   offer(port: Port, offer: Offer): void {
     port.offers.set(offer.method, offer)
     const ports = this.#offers.get(offer.method)

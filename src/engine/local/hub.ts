@@ -5,7 +5,7 @@ import { PROTOCOL, negotiate, type Hello, type Welcome } from '../../wire/handsh
 import { MAX_BODY_BYTES } from '../../wire/limits.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { FragmentSink } from '../../wire/transfer.ts'
-import type { HubSnapshot, LeaveCause, MemberStatus } from '../engine.ts'
+import type { HubSnapshot, LeaveCause, LinkSnapshot, MemberSnapshot } from '../engine.ts'
 import { CallRouter, type Directory } from './call-router.ts'
 import { EventRouter } from './event-router.ts'
 import type { FlushScheduler } from './flush.ts'
@@ -37,6 +37,8 @@ export interface HubOptions {
   /** The events of this term are numbered to the end: a new term is due. */
   readonly onExhausted: () => void
   readonly limits: Readonly<Record<string, number | undefined>>
+  /** Counters of the owner's own, for the snapshot. */
+  readonly moreCounters?: (() => Readonly<Record<string, number>>) | undefined
 }
 
 export interface HubCounters {
@@ -304,33 +306,44 @@ export class Hub {
   }
 
   snapshot(): HubSnapshot {
-    const members: MemberStatus[] = []
-    const queues = { events: 0, eventBytes: 0, linkBytes: 0, waitingCalls: this.calls.waitingCount }
+    const members: MemberSnapshot[] = []
+    const links: LinkSnapshot[] = []
+    let queuedEvents = 0
     for (const port of this.#ports.values()) {
       const backlog = this.events.backlogOf(port)
-      queues.events += backlog.events
-      queues.linkBytes += port.queuedBytes
-      if (port.kind !== 'member') continue
-      members.push({
-        ...port.ref,
-        role: port === this.#local ? 'primary' : 'secondary',
-        joined: port.joined,
-        methods: [...port.offers.keys()],
-        queue: { events: backlog.events, bytes: port.queuedBytes + backlog.bytes, dropped: backlog.dropped },
+      const member = port.kind === 'member'
+      queuedEvents += backlog.events
+      links.push({
+        member: member ? port.ref.id : undefined,
+        form: member ? 'frames' : 'lines',
+        pid: port.ref.pid,
+        outgoingBytes: port.queuedBytes,
+        queuedEvents: backlog.events,
+        queuedBytes: backlog.bytes,
+        pendingCalls: port.calls.size,
+        servingCalls: port.serving.size,
+        subscriptions: port.subscriptions.size,
+        dropped: backlog.dropped,
       })
+      if (!member) continue
+      const role = port === this.#local ? 'primary' : 'secondary'
+      members.push({ ...port.ref, role, joined: port.joined, methods: [...port.offers.keys()].sort() })
     }
-    queues.eventBytes = this.events.waitingBytes
     return {
       term: this.term,
       primary: this.#options.primary,
       members,
-      links: this.#ports.size,
-      queues,
+      links,
+      queues: {
+        events: { count: queuedEvents, bytes: this.events.waitingBytes },
+        calls: { count: this.calls.waitingCount, bytes: this.calls.waitingBytes },
+      },
       drops: this.events.counters.dropped,
       counters: {
         ...prefixed('calls', this.calls.counters),
         ...prefixed('events', this.events.counters),
         ...prefixed('links', this.counters),
+        ...this.#options.moreCounters?.(),
       },
     }
   }

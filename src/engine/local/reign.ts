@@ -73,6 +73,7 @@ export class Reign {
       now: () => workspace.platform.now(),
       onNewer: (successor) => this.#end({ type: 'step-down', successor }),
       onExhausted: () => this.#end({ type: 'step-down', successor: undefined }),
+      moreCounters: () => this.#doorCounters(),
     })
     this.#door = new Door({
       hub: this.hub,
@@ -81,10 +82,6 @@ export class Reign {
       maxBodyBytes: limits['maxBodyBytes'],
       handshakeTimeoutMs: limits['handshakeTimeoutMs'],
     })
-  }
-
-  get doorCounters(): Readonly<Record<string, number>> {
-    return Object.fromEntries(Object.entries(this.#door.counters).map(([name, n]) => [`door.${name}`, n as number]))
   }
 
   attach(deliver: (frame: Frame) => void): LocalPort {
@@ -160,6 +157,10 @@ export class Reign {
       this.hub.remove(port, 'died')
       port.close()
     }
+  }
+
+  #doorCounters(): Readonly<Record<string, number>> {
+    return Object.fromEntries(Object.entries(this.#door.counters).map(([name, n]) => [`door.${name}`, n as number]))
   }
 
   #listen(path: string, ref: boolean): void {

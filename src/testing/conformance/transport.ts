@@ -225,6 +225,38 @@ export function transportSuite(name: string, makeTransport: () => TransportUnder
       assert.equal(client.drains, 0)
     })
 
+    suite(
+      'F6 a peer that leaves without reading: what it said is read, then the connection is broken',
+      async (bench) => {
+        const [client, server] = await bench.pair()
+        const words = pattern(150_000)
+        server.connection.pause()
+        client.connection.write(pattern(1000), 0, 1000)
+        server.connection.write(words, 0, words.length)
+        server.connection.close()
+        const error = await client.closing
+        assert.ok(client.bytes().equals(words))
+        assert.equal(client.ended, false)
+        assert.ok(ConclaveError.is(error, 'DISCONNECTED'))
+        assert.deepEqual(error.data, { errno: 'ECONNRESET' })
+      },
+    )
+
+    suite('ticks and microtasks run between one onData and the next', async (bench) => {
+      const [client, server] = await bench.pair()
+      const order: string[] = []
+      server.onData = () => {
+        order.push('data')
+        void Promise.resolve().then(() => order.push('microtask'))
+        process.nextTick(() => order.push('tick'))
+      }
+      client.connection.write(pattern(200_000), 0, 200_000)
+      await server.until(() => server.length === 200_000)
+      await turns(1)
+      assert.ok(server.reads > 1)
+      assert.deepEqual(order, Array.from({ length: server.reads }, () => ['data', 'tick', 'microtask']).flat())
+    })
+
     suite('a write after the end of the peer closes with its error', async (bench) => {
       const [client, server] = await bench.pair()
       server.connection.close()

@@ -1,0 +1,93 @@
+import { debuglog } from 'node:util'
+import { findWorkspace as find } from '../election/index.ts'
+import type { EngineStatus } from '../engine/engine.ts'
+import { LocalEngine, type StopReign } from '../engine/local/local-engine.ts'
+import type { Contract } from '../rpc/contract.ts'
+import { checkNode } from '../platform/node-version.ts'
+import { posixPlatform } from '../platform/index.ts'
+import { JOIN_TIMEOUT_MS } from './limits.ts'
+import { asMember, MemberView } from './member.ts'
+import { checkOptions } from './options.ts'
+import { openPlace } from './place.ts'
+import type { FindWorkspace, Join, JoinOptions, Logger, Member, Start, Stop } from './types.ts'
+
+/**
+ * Joins the workspace of a folder: becomes its primary, or links to the one there is.
+ *
+ * @throws `INVALID_OPTION`, `UNSUPPORTED`, `NO_PRIMARY`, `PRIMARY_EXISTS`, `PRIMARY_STARTING`, `PRIMARY_UNRESPONSIVE`,
+ * `PRIMARY_UNREACHABLE`, `REMOTE_PRIMARY`, `SUPERSEDED`, `VERSION_MISMATCH`, `FOREIGN_WORKSPACE`, `UNSAFE_WORKSPACE`,
+ * `WORKSPACE_READ_ONLY`, `LOCK_UNRELIABLE`, `PATH_TOO_LONG`, `SETUID_REFUSED`, `ABORTED`, and what `whilePrimary` throws
+ */
+export const join: Join = async (place, options) => {
+  const given = (options ?? {}) as unknown as JoinOptions<Contract, Record<string, unknown>, never>
+  checkNode()
+  const checked = checkOptions(given)
+  const opened = openPlace(place, { app: given.app, create: checked.primary !== 'never' })
+  const { workspace, transport, pid } = opened
+  const { contract, methods, whilePrimary, signal } = given
+  const engine: LocalEngine = new LocalEngine({
+    ...checked,
+    workspace,
+    transport,
+    pid,
+    whilePrimary:
+      whilePrimary === undefined
+        ? undefined
+        : (term) => begin(whilePrimary as Start<{ member: Member; term: number }>, asMember(view), term),
+  })
+  const view = new MemberView(engine, contract)
+  log(engine, given.logger)
+  if (methods !== undefined) view.offer(methods)
+  await engine.join(engine.now() + JOIN_TIMEOUT_MS, signal)
+  for (const error of workspace.warnings) given.logger?.warn({ code: error.code }, error.message)
+  opened.joined?.(engine.self.id, (reason) => engine.abort(reason))
+  if (signal !== undefined) closeOnAbort(view, signal)
+  // The joining program has its member before any handler runs.
+  setImmediate(() => engine.open())
+  return asMember(view)
+}
+
+/** The nearest folder upwards that is a workspace, as git finds its repository; `undefined` if none is. */
+export const findWorkspace: FindWorkspace = (from, options = {}) => find(posixPlatform(), from, options)
+
+async function begin(
+  start: Start<{ readonly member: Member; readonly term: number }>,
+  member: Member,
+  term: number,
+): Promise<StopReign> {
+  const controller = new AbortController()
+  const stop = await start({ member, term, signal: controller.signal })
+  return async () => {
+    controller.abort()
+    await end(stop)
+  }
+}
+
+async function end(stop: Stop): Promise<void> {
+  if (stop === undefined || stop === null) return
+  if (typeof stop === 'function') await stop()
+  else if (Symbol.asyncDispose in stop) await stop[Symbol.asyncDispose]()
+  else stop[Symbol.dispose]()
+}
+
+function closeOnAbort(view: MemberView, signal: AbortSignal): void {
+  const close = (): void => void view.close()
+  signal.addEventListener('abort', close, { once: true })
+  void view.closed.then(() => signal.removeEventListener('abort', close))
+}
+
+function log(engine: LocalEngine, logger: Logger | undefined): void {
+  const debug = debuglog('conclave')
+  if (logger === undefined && !debug.enabled) return
+  engine.onStatus((status) => {
+    debug('%s %j', engine.self.name, status)
+    if (logger !== undefined) record(logger, engine.self.name, status)
+  })
+}
+
+function record(logger: Logger, member: string, status: EngineStatus): void {
+  if (status.type === 'warning') logger.warn({ member, code: status.error.code }, status.error.message)
+  else if (status.type === 'dropped') logger.warn({ member, ...status }, 'events were dropped')
+  else if (status.type === 'primary-lost') logger.warn({ member, ...status }, 'the primary was lost')
+  else logger.info({ member, ...status }, status.type)
+}

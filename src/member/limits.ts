@@ -1,0 +1,8 @@
+/** Milliseconds that `join()` waits for a primary that is starting, stopped or busy. */
+export const JOIN_TIMEOUT_MS: number = 30_000
+/** Milliseconds that `close()` drains. Option `timeoutMs`. */
+export const CLOSE_TIMEOUT_MS: number = 5_000
+/** Milliseconds that `inspect()` waits. */
+export const INSPECT_TIMEOUT_MS: number = 5_000
+/** Statuses that wait for a reader of `status()`; the oldest are dropped. */
+export const MAX_QUEUED_STATUSES: number = 1_000

@@ -1,0 +1,239 @@
+import type { CloseReason, Engine, EngineCall } from '../engine/engine.ts'
+import { ConclaveError } from '../errors/index.ts'
+import type { Event, SubscribeOptions } from '../events/types.ts'
+import { encodeBody } from '../rpc/body.ts'
+import type { Contract } from '../rpc/contract.ts'
+import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
+import type { CallOptions, GatherOptions, NotifyOptions, OfferOptions, Reply, To, ToMany, Wait } from '../rpc/types.ts'
+import { TARGET } from '../wire/frame.ts'
+import type { MemberRef, Role } from '../wire/peers.ts'
+import { validate } from '../wire/validate.ts'
+import { eventOf } from './events-spec.ts'
+import { gather } from './gather.ts'
+import { requestHandler, type UserHandler } from './handlers.ts'
+import { CLOSE_TIMEOUT_MS, INSPECT_TIMEOUT_MS } from './limits.ts'
+import { MemberStream } from './member-stream.ts'
+import { deadlineOf, signalOf, specOf, targetOf, type Scope } from './scope.ts'
+import { StatusFeed } from './status-feed.ts'
+import { EventSubscription } from './subscription.ts'
+import type { Member, Snapshot } from './types.ts'
+
+/**
+ * What `join()` returns, seen through one contract. Several may look at one engine: `with()` gives another contract,
+ * `ctx.member` one whose calls inherit deadline, abort and trace of the call that is served.
+ *
+ * The types of the public face live in types.ts; here everything is `unknown`, and a test holds the two together.
+ */
+export class MemberView {
+  readonly #engine: Engine
+  readonly #contract: Contract | undefined
+  readonly #scope: Scope | undefined
+
+  constructor(engine: Engine, contract: Contract | undefined, scope?: Scope) {
+    this.#engine = engine
+    this.#contract = contract
+    this.#scope = scope
+  }
+
+  get id(): string {
+    return this.#engine.self.id
+  }
+
+  get name(): string {
+    return this.#engine.self.name
+  }
+
+  get workspace(): string {
+    return this.#engine.workspace
+  }
+
+  get role(): Role {
+    return this.#engine.role
+  }
+
+  get term(): number {
+    return this.#engine.term
+  }
+
+  get primary(): MemberRef | undefined {
+    return this.#engine.primary
+  }
+
+  get closed(): Promise<CloseReason> {
+    return this.#engine.closed
+  }
+
+  async call(method: string, params?: unknown, options: CallOptions = {}): Promise<unknown> {
+    const timeoutMs = options.timeoutMs ?? specOf(this.#contract, method)?.timeoutMs ?? CALL_TIMEOUT_MS
+    return this.#engine.call(this.#request(method, params, options, timeoutMs))
+  }
+
+  stream(method: string, params?: unknown, options: CallOptions = {}): MemberStream {
+    const patienceMs = options.timeoutMs ?? specOf(this.#contract, method)?.timeoutMs
+    const request = this.#request(method, params, options, patienceMs ?? Infinity)
+    return new MemberStream(this.#engine.stream({ ...request, patienceMs }))
+  }
+
+  gather(
+    method: string,
+    params?: unknown,
+    options: GatherOptions = {},
+  ): AsyncGenerator<Reply<unknown>, void, undefined> {
+    const { to, want = Infinity, signal, timeoutMs = GATHER_TIMEOUT_MS } = options
+    const request = this.#request(method, params, { signal }, timeoutMs)
+    return gather(this.#engine, { ...request, to, want, signal: request.signal })
+  }
+
+  async notify(method: string, params?: unknown, options: NotifyOptions = {}): Promise<void> {
+    const { to } = options
+    if (!isMany(to)) {
+      const request = this.#request(method, params, { to }, CALL_TIMEOUT_MS)
+      await this.#engine.notify(request)
+      return
+    }
+    const request = this.#request(method, params, {}, CALL_TIMEOUT_MS)
+    const { peers } = await this.#engine.peers({ method, to }, request.deadline, request.signal)
+    const sent = peers.map(({ slot }) => this.#engine.notify({ ...request, target: { mode: TARGET.SLOT, slot } }))
+    await Promise.allSettled(sent)
+  }
+
+  offer(methods: Readonly<Record<string, unknown>>, options: OfferOptions = {}): Disposable {
+    const { concurrency = 0, signal } = options
+    if (!(Number.isSafeInteger(concurrency) && concurrency >= 0 && concurrency < 2 ** 32)) {
+      throw new ConclaveError('INVALID_OPTION', 'concurrency must be a whole number of at least 1.')
+    }
+    if (options.to !== undefined && options.to !== 'primary' && options.to !== 'any') {
+      throw new ConclaveError('INVALID_OPTION', 'An offer is "to" the primary or any.')
+    }
+    const offered: string[] = []
+    const withdraw = (): void => {
+      signal?.removeEventListener('abort', withdraw)
+      for (const method of offered.splice(0)) this.#engine.withdraw(method)
+    }
+    if (signal?.aborted === true) return { [Symbol.dispose]: withdraw }
+    try {
+      for (const [method, handler] of Object.entries(methods)) {
+        if (handler === undefined) continue
+        this.#offer(method, handler, options.to, concurrency)
+        offered.push(method)
+      }
+    } catch (error) {
+      withdraw()
+      throw error
+    }
+    signal?.addEventListener('abort', withdraw, { once: true })
+    return { [Symbol.dispose]: withdraw }
+  }
+
+  publish(topic: string, data: unknown): Promise<number> {
+    try {
+      const spec = eventOf(this.#contract, topic)
+      const value = validate(spec?.data, data, { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}` })
+      if (value instanceof Promise) {
+        const text = `The schema of ${topic} is asynchronous, which would change the order of events: use a synchronous one.`
+        throw new ConclaveError('INVALID_OPTION', text)
+      }
+      return this.#engine.publish(topic, encodeBody(value, `The data of ${topic}`))
+    } catch (error) {
+      const refused = Promise.reject<number>(error as Error)
+      refused.catch(() => {})
+      return refused
+    }
+  }
+
+  subscribe(pattern: string, options: SubscribeOptions = {}): EventSubscription {
+    return new EventSubscription(this.#engine, pattern, options)
+  }
+
+  on(pattern: string, listener: (event: Event) => unknown, options: SubscribeOptions = {}): EventSubscription {
+    const subscription = this.subscribe(pattern, options)
+    const listen = async (): Promise<void> => {
+      for await (const event of subscription) await listener(event)
+    }
+    // Thrown where nobody can catch it: an uncaught exception, as with EventTarget.
+    listen().catch((error: unknown) => {
+      process.nextTick(() => {
+        throw error
+      })
+    })
+    return subscription
+  }
+
+  with(contract?: Contract): MemberView {
+    return new MemberView(this.#engine, contract, this.#scope)
+  }
+
+  status(): StatusFeed {
+    return new StatusFeed(this.#engine)
+  }
+
+  async inspect(): Promise<Snapshot> {
+    const snapshot = await this.#engine.inspect(this.#engine.now() + INSPECT_TIMEOUT_MS)
+    return { workspace: this.#engine.workspace, ...snapshot }
+  }
+
+  close(options: Wait = {}): Promise<void> {
+    const { timeoutMs = CLOSE_TIMEOUT_MS, signal } = options
+    return this.#engine.close({ timeoutMs, signal })
+  }
+
+  abort(reason?: unknown): void {
+    this.#engine.abort(reason)
+  }
+
+  ref(): this {
+    this.#engine.ref()
+    return this
+  }
+
+  unref(): this {
+    this.#engine.unref()
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #request(method: string, params: unknown, options: CallOptions, timeoutMs: number): EngineCall {
+    if (typeof method !== 'string' || method === '' || method.includes('\0')) {
+      throw new ConclaveError('INVALID_OPTION', 'A method name is a string that is not empty and holds no NUL.')
+    }
+    const spec = specOf(this.#contract, method)
+    return {
+      method,
+      body: encodeBody(params, `The params of ${method}`),
+      target: targetOf(options.to ?? spec?.to),
+      deadline: deadlineOf(this.#engine, timeoutMs, this.#scope),
+      idempotent: options.idempotent ?? spec?.idempotent,
+      traceparent: this.#scope?.traceparent,
+      signal: signalOf(options.signal, this.#scope),
+    }
+  }
+
+  #offer(method: string, handler: unknown, to: 'primary' | 'any' | undefined, concurrency: number): void {
+    const spec = specOf(this.#contract, method)
+    if (typeof handler !== 'function') {
+      throw new ConclaveError('INVALID_OPTION', `The handler of ${method} must be a function, not ${typeof handler}.`)
+    }
+    if (this.#contract?.methods !== undefined && spec === undefined) {
+      throw new ConclaveError('INVALID_OPTION', `The contract has no method ${method}: add it there, or offer without.`)
+    }
+    const scoped = (scope: Scope): Member<never> => asMember(new MemberView(this.#engine, this.#contract, scope))
+    this.#engine.offer({
+      method,
+      to: to ?? spec?.to ?? 'primary',
+      concurrency,
+      handler: requestHandler(method, handler as UserHandler, spec, () => this.#engine.now(), scoped),
+    })
+  }
+}
+
+/** The one place where the untyped view becomes the typed face. */
+export function asMember<C>(view: MemberView): Member<C> {
+  return view as unknown as Member<C>
+}
+
+function isMany(to: To | ToMany | undefined): to is ToMany {
+  return to === 'all' || to === 'others' || (typeof to === 'object' && to !== null && 'ids' in to)
+}

@@ -1,0 +1,88 @@
+import { basename, extname } from 'node:path'
+import { ConclaveError } from '../errors/index.ts'
+import { MAX_MEMBER_NAME } from '../wire/handshake.ts'
+import type { JoinOptions } from './types.ts'
+
+const KNOWN: ReadonlySet<string> = new Set([
+  'app',
+  'name',
+  'version',
+  'minVersion',
+  'primary',
+  'waitMs',
+  'signal',
+  'ref',
+  'contract',
+  'methods',
+  'whilePrimary',
+  'database',
+  'limits',
+  'logger',
+])
+
+/** Names that `limits` may set; docs/limits.md describes each. */
+export const LIMIT_NAMES: ReadonlySet<string> = new Set([
+  'maxBodyBytes',
+  'maxPendingCalls',
+  'maxPendingBytes',
+  'maxUnackedPublishes',
+  'maxUnackedBytes',
+  'maxLinks',
+  'maxLinkBytes',
+  'maxHubBytes',
+  'maxWaitingCalls',
+  'maxQueued',
+  'ringMaxCount',
+  'ringMaxBytes',
+  'handshakeTimeoutMs',
+  'graceMs',
+  'drainMs',
+  'unresponsiveMs',
+])
+
+export interface CheckedOptions {
+  readonly name: string
+  readonly version: number
+  readonly minVersion: number
+  readonly primary: 'may' | 'never' | 'must'
+  readonly waitMs: number
+  readonly ref: boolean
+  readonly limits: Readonly<Record<string, number>>
+}
+
+/** @throws `INVALID_OPTION` that names the option and the cure, `UNSUPPORTED` for a database */
+export function checkOptions(options: JoinOptions<any, any, any>): CheckedOptions {
+  for (const key of Object.keys(options)) {
+    if (!KNOWN.has(key)) throw invalid(`join() has no option "${key}"; it has ${[...KNOWN].join(', ')}.`)
+  }
+  if (options.database !== undefined) {
+    const text = 'The database option is not built yet: open the file in whilePrimary, and offer methods that write.'
+    throw new ConclaveError('UNSUPPORTED', text)
+  }
+  const { name = programName(), version = 0, primary = 'may', waitMs = 0, ref = true, limits = {} } = options
+  const { minVersion = version } = options
+  if (typeof name !== 'string' || name === '' || name.length > MAX_MEMBER_NAME || /\p{Cc}/u.test(name)) {
+    throw invalid(`name must be 1 to ${MAX_MEMBER_NAME} characters without control characters.`)
+  }
+  if (!['may', 'never', 'must'].includes(primary)) throw invalid('primary must be "may", "never" or "must".')
+  for (const [option, value] of Object.entries({ version, minVersion })) {
+    if (!Number.isSafeInteger(value) || value < 0) throw invalid(`${option} must be a whole number of at least 0.`)
+  }
+  if (minVersion > version) throw invalid('minVersion must not exceed version.')
+  if (!(waitMs >= 0)) throw invalid('waitMs must be a number of milliseconds of at least 0.')
+  for (const [limit, value] of Object.entries(limits)) {
+    if (!LIMIT_NAMES.has(limit)) throw invalid(`There is no limit "${limit}"; docs/limits.md lists them.`)
+    if (!(Number.isFinite(value) && value >= 0)) throw invalid(`limits.${limit} must be a number of at least 0.`)
+  }
+  return { name, version, minVersion, primary, waitMs, ref, limits }
+}
+
+function programName(): string {
+  const script = process.argv[1]
+  const name = script === undefined ? '' : basename(script, extname(script))
+  return name.replace(/\p{Cc}/gu, '').slice(0, MAX_MEMBER_NAME) || 'node'
+}
+
+function invalid(text: string): ConclaveError {
+  return new ConclaveError('INVALID_OPTION', text)
+}

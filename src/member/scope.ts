@@ -1,0 +1,46 @@
+import type { Engine } from '../engine/engine.ts'
+import { TO_ANY, TO_DEFAULT, TO_PRIMARY, type Target } from '../rpc/address.ts'
+import type { Contract, MethodSpec } from '../rpc/contract.ts'
+import { ConclaveError } from '../errors/index.ts'
+import type { To } from '../rpc/types.ts'
+import { TARGET } from '../wire/frame.ts'
+
+/** What a handler's own calls inherit from the call it serves. */
+export interface Scope {
+  /** CLOCK_MONOTONIC, milliseconds. */
+  readonly deadline: number
+  readonly signal: () => AbortSignal
+  readonly traceparent: string | undefined
+}
+
+export function specOf(contract: Contract | undefined, method: string): MethodSpec | undefined {
+  const methods = contract?.methods
+  return methods !== undefined && Object.hasOwn(methods, method) ? methods[method] : undefined
+}
+
+/** @throws `INVALID_OPTION` */
+export function targetOf(to: To | undefined): Target {
+  if (to === undefined) return TO_DEFAULT
+  if (to === 'primary') return TO_PRIMARY
+  if (to === 'any') return TO_ANY
+  if (typeof to === 'object' && to !== null) {
+    if ('id' in to && isName(to.id)) return { mode: TARGET.ID, text: to.id }
+    if ('name' in to && isName(to.name)) return { mode: TARGET.NAME, text: to.name }
+  }
+  throw new ConclaveError('INVALID_OPTION', 'to must be "primary", "any", { id } or { name }.')
+}
+
+/** The earlier of one's own patience and that of the call one serves. */
+export function deadlineOf(engine: Engine, timeoutMs: number, scope: Scope | undefined): number {
+  if (!(timeoutMs >= 0)) throw new ConclaveError('INVALID_OPTION', 'timeoutMs must be a number of at least 0.')
+  return Math.min(engine.now() + timeoutMs, scope?.deadline ?? Infinity)
+}
+
+export function signalOf(signal: AbortSignal | undefined, scope: Scope | undefined): AbortSignal | undefined {
+  if (scope === undefined) return signal
+  return signal === undefined ? scope.signal() : AbortSignal.any([signal, scope.signal()])
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !value.includes('\0')
+}

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { posixPlatform } from '../../src/platform/index.ts'
+import { native, type SocketHandle, type TakenLock } from '../../src/platform/native.ts'
+import { unixTransport, type Connection } from '../../src/transport/index.ts'
+import { needsLinux, temporaryDirectory } from '../platform/support.ts'
+
+async function startWorker(context: TestContext, directory: string, name: string, leave = false): Promise<Worker> {
+  const worker = new Worker(new URL('programs/worker.ts', import.meta.url), {
+    workerData: { lock: join(directory, `${name}.lock`), socket: join(directory, `${name}.socket`), leave },
+  })
+  context.after(() => worker.terminate())
+  assert.deepEqual((await once(worker, 'message'))[0], { locked: true })
+  return worker
+}
+
+/** Says something and hears it back. */
+function echo(connection: Connection): Promise<void> {
+  return new Promise((resolve, reject) => {
+    connection.handlers = { onData: () => resolve(), onEnd: reject, onDrain() {}, onClose() {} }
+    connection.write(Buffer.from('hello'), 0, 5)
+  })
+}
+
+for (const way of ['terminated', 'ends by process.exit()'] as const) {
+  test(`A10 a Worker that holds the lock is ${way}: the lock is free, its sockets are closed`, async (context) => {
+    const directory = temporaryDirectory(context)
+    const platform = posixPlatform()
+    const worker = await startWorker(context, directory, 'it', way !== 'terminated')
+    assert.equal(platform.tryLock(join(directory, 'it.lock')), undefined)
+    const connection = unixTransport().connect(join(directory, 'it.socket'))
+    await echo(connection)
+    // The lock is let go before the sockets: whoever sees the end finds it free (rule A9).
+    const freeAtTheEnd = new Promise<boolean>((resolve) => {
+      const look = (): void => {
+        const lock = platform.tryLock(join(directory, 'it.lock'))
+        lock?.close()
+        resolve(lock !== undefined)
+      }
+      connection.handlers = { onData() {}, onEnd: look, onDrain() {}, onClose() {} }
+    })
+    if (way === 'terminated') void worker.terminate()
+    else worker.postMessage('leave')
+    assert.equal(await freeAtTheEnd, true)
+    connection.close()
+    await once(worker, 'exit')
+  })
+}
+
+test('Workers load the addon beside each other and beside the main thread', async (context) => {
+  const directory = temporaryDirectory(context)
+  const names = ['a', 'b', 'c']
+  const workers = await Promise.all(names.map((name) => startWorker(context, directory, name)))
+  const connections = names.map((name) => unixTransport().connect(join(directory, `${name}.socket`)))
+  await Promise.all(connections.map(echo))
+  // One ends; the others go on.
+  await workers[0]?.terminate()
+  await Promise.all(connections.slice(1).map(echo))
+  for (const connection of connections) connection.close()
+})
+
+test('Workers that end leave no descriptor behind', { skip: needsLinux }, async (context) => {
+  const directory = temporaryDirectory(context)
+  const descriptors = (): number => readdirSync('/proc/self/fd').length
+  await (await startWorker(context, directory, 'first')).terminate()
+  const before = descriptors()
+  for (let round = 0; round < 5; round++) {
+    await (await startWorker(context, directory, `round-${round}`)).terminate()
+  }
+  assert.equal(descriptors(), before)
+})
+
+test('what is not ours is refused with a TypeError, never a crash', (context) => {
+  const addon = native()
+  const path = join(temporaryDirectory(context), 's')
+  const listener = addon.listen(path, 1) as SocketHandle
+  const lock = addon.tryLock(`${path}.lock`) as TakenLock
+  const callsWith = (argument: unknown): (() => unknown)[] => {
+    const wrong = argument as never
+    return [
+      () => addon.close(wrong),
+      () => addon.send(wrong, new Uint8Array(1), 0, 1),
+      () => addon.watch(wrong, 1),
+      () => addon.start(wrong, () => {}),
+      () => addon.keepAlive(wrong, true),
+      () => addon.peer(wrong),
+      () => addon.shutdown(wrong),
+      () => addon.lockHolds(wrong),
+      () => addon.unlock(wrong),
+    ]
+  }
+  for (const wrong of [undefined, null, 5, 'x', {}, [], new Uint8Array(100)]) {
+    for (const call of callsWith(wrong)) assert.throws(call, TypeError)
+  }
+  assert.throws(() => addon.close(lock.handle as never), TypeError)
+  assert.throws(() => addon.unlock(listener as never), TypeError)
+  for (const wrong of ['a\0b', 5, undefined]) {
+    assert.throws(() => addon.listen(wrong as never, 1), TypeError)
+    assert.throws(() => addon.connect(wrong as never), TypeError)
+    assert.throws(() => addon.tryLock(wrong as never), TypeError)
+    assert.throws(() => addon.fileSystemType(wrong as never), TypeError)
+  }
+  for (const [start, end] of [
+    [-1, 1],
+    [2, 1],
+    [0, 11],
+    [11, 11],
+    [NaN, 11],
+  ] as const) {
+    assert.throws(() => addon.send(listener, new Uint8Array(10), start, end), TypeError)
+  }
+  assert.throws(() => addon.send(listener, new Uint16Array(10) as never, 0, 1), TypeError)
+  addon.close(listener)
+  addon.close(listener)
+  assert.ok(addon.send(listener, new Uint8Array(1), 0, 1) < 0)
+  assert.ok((addon.peer(listener) as number) < 0)
+  addon.watch(listener, 3)
+  addon.unlock(lock.handle)
+})
+
+test('a second copy in one thread has sockets of its own', (context) => {
+  const path = join(temporaryDirectory(context), 's')
+  const addon = native()
+  const module = { exports: {} as typeof addon }
+  process.dlopen(module, createRequire(import.meta.url).resolve('../../build/conclave.node'))
+  const handle = module.exports.listen(path, 1) as SocketHandle
+  module.exports.close(handle)
+})
