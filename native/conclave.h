@@ -48,6 +48,12 @@ void socket_close_all(struct state *state);
 /* The last socket is gone: the environment may end. */
 void state_sockets_closed(struct state *state);
 
+/* A close-on-exec, non-blocking descriptor, or -errno. */
+int endpoint_listen(const char *path, int backlog);
+int endpoint_accept(int listener);
+/* A local socket either has a listener with room or it does not (-EAGAIN): this never waits. */
+int endpoint_connect(const char *path);
+
 /* 0 or -errno. */
 int peer_credentials(int fd, struct credentials *out);
 

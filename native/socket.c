@@ -5,13 +5,8 @@
 #include "conclave.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define READ_BUFFER_BYTES (64 * 1024)
@@ -24,8 +19,9 @@
 enum event { EVENT_READ = 0, EVENT_WRITABLE = 1, EVENT_ACCEPT = 2 };
 
 struct socket {
-  uv_poll_t poll;
+  /* First, as in every struct that JavaScript holds: what is another kind is told apart here. */
   int magic;
+  uv_poll_t poll;
   struct state *state;
   /* The list of the environment: the next one, and the pointer that points here. */
   struct socket *next, **link;
@@ -186,43 +182,11 @@ static napi_value wrap(struct socket *socket) {
   return integer(socket->state->env, -ENOMEM);
 }
 
-/* Close-on-exec and non-blocking, from the first moment where the system can do that. fd or -errno. */
-static int prepared(int fd) {
-  if (fd < 0) return -errno;
-#ifdef __APPLE__
-  int on = 1;
-  int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
-      setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on) != 0) {
-    int error = -errno;
-    close(fd);
-    return error;
-  }
-#endif
-  return fd;
-}
-
-static int open_socket(int type) {
-#ifdef __APPLE__
-  return prepared(socket(AF_UNIX, type, 0));
-#else
-  return prepared(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-#endif
-}
-
-static int accept_socket(int listener) {
-#ifdef __APPLE__
-  return prepared(accept(listener, NULL, NULL));
-#else
-  return prepared(accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
-#endif
-}
-
 static void accept_some(struct socket *socket) {
   napi_env env = socket->state->env;
   for (int turn = 0; turn < ACCEPTS_PER_EVENT; turn++) {
     if (socket->fd < 0 || (socket->interest & UV_READABLE) == 0) return;
-    int fd = accept_socket(socket->fd);
+    int fd = endpoint_accept(socket->fd);
     if (fd == -EAGAIN || fd == -EWOULDBLOCK) return;
     if (fd == -EINTR || fd == -ECONNABORTED) continue;
     int error = fd;
@@ -241,54 +205,6 @@ static void accept_some(struct socket *socket) {
   }
 }
 
-/* False when the path does not fit. */
-static bool make_address(const char *path, struct sockaddr_un *address) {
-  size_t length = strlen(path);
-  if (length == 0 || length >= sizeof address->sun_path) return false;
-  memset(address, 0, sizeof *address);
-  address->sun_family = AF_UNIX;
-  memcpy(address->sun_path, path, length + 1);
-  return true;
-}
-
-/* fd or -errno. */
-static int listen_at(const char *path, int backlog) {
-  struct sockaddr_un address;
-  if (!make_address(path, &address)) return -ENAMETOOLONG;
-  int fd = open_socket(SOCK_STREAM);
-  if (fd < 0) return fd;
-  int error;
-  if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-    error = -errno;
-    close(fd);
-    return error;
-  }
-  /* Nobody can connect before listen(), so nobody ever finds it open to others. */
-  if (chmod(path, 0600) != 0 || listen(fd, backlog) != 0) {
-    error = -errno;
-    unlink(path);
-    close(fd);
-    return error;
-  }
-  return fd;
-}
-
-/* fd or -errno. A local socket either has a listener with room or it does not: connect(2) never waits here. */
-static int connect_to(const char *path) {
-  struct sockaddr_un address;
-  if (!make_address(path, &address)) return -ENAMETOOLONG;
-  int fd = open_socket(SOCK_STREAM);
-  if (fd < 0) return fd;
-  int failed;
-  do {
-    failed = connect(fd, (struct sockaddr *)&address, sizeof address);
-  } while (failed != 0 && errno == EINTR);
-  if (failed == 0) return fd;
-  int error = -errno;
-  close(fd);
-  return error;
-}
-
 /* listen(path, backlog): a handle or -errno. */
 static napi_value js_listen(napi_env env, napi_callback_info info) {
   napi_value values[2];
@@ -301,7 +217,7 @@ static napi_value js_listen(napi_env env, napi_callback_info info) {
     return misuse(env, "listen(path, backlog)");
   }
   int error = 0;
-  int fd = listen_at(path, backlog);
+  int fd = endpoint_listen(path, backlog);
   struct socket *socket = fd < 0 ? NULL : new_socket(state, fd, &error);
   if (fd >= 0 && socket == NULL) unlink(path);
   free(path);
@@ -318,7 +234,7 @@ static napi_value js_connect(napi_env env, napi_callback_info info) {
   char *path = path_argument(env, argument);
   if (path == NULL) return misuse(env, "connect(path)");
   int error = 0;
-  int fd = connect_to(path);
+  int fd = endpoint_connect(path);
   free(path);
   struct socket *socket = fd < 0 ? NULL : new_socket(state, fd, &error);
   return socket == NULL ? integer(env, fd < 0 ? fd : error) : wrap(socket);

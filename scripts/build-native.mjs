@@ -20,7 +20,9 @@ export function sources() {
 
 /** The directory of node_api.h and uv.h: of the `node` devDependency, else of the Node that runs this. */
 export function headers() {
-  const packageName = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
+  // The package `node` fetches another one with the binary and the headers; macOS on arm64 has a name of its own.
+  const prefix = process.platform === 'darwin' && process.arch === 'arm64' ? 'node-bin' : 'node'
+  const packageName = `${prefix}-${process.platform}-${process.arch}`
   const places = [
     join(root, 'node_modules', 'node', 'node_modules', packageName, 'include', 'node'),
     join(root, 'node_modules', packageName, 'include', 'node'),

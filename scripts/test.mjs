@@ -2,7 +2,7 @@
 // CONCLAVE_TEST_REQUIRE=all    a test that lacks a program (nc, python3) fails instead of being skipped
 // CONCLAVE_TEST_LIMIT_MS=...   the watchdog's limit for each file; a file asks for more with `// limit: 300 s`
 // CONCLAVE_TEST_CONCURRENCY=n  files at a time; default: the number of processors
-import { globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative, resolve, sep } from 'node:path'
 import { run } from 'node:test'
@@ -59,7 +59,7 @@ function finish() {
       // It has ended by itself.
     }
   }
-  const litter = readdirSync(base)
+  const litter = existsSync(base) ? readdirSync(base) : [`${base} itself is gone`]
   if (litter.length > 0) process.stderr.write(`Left on disk by a test: ${litter.join(', ')}\n`)
   if (tests === 0) process.stderr.write(`No test ran${words.length > 0 ? ` for: ${words.join(' ')}` : ''}.\n`)
   process.exitCode = failed > 0 || tests === 0 || left.length > 0 || litter.length > 0 ? 1 : 0

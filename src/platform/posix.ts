@@ -258,11 +258,11 @@ function unsafe(path: string, what: string, cause?: unknown): ConclaveError {
 }
 
 function foreign(path: string, owner: number, uid: number, cause?: unknown): ConclaveError {
-  return new ConclaveError(
-    'FOREIGN_WORKSPACE',
-    `${path} belongs to uid ${owner} and this process runs as uid ${uid}: run it as that user (\`sudo -u '#${owner}'\`), or give it over with \`chown -R ${uid} ${path}\`.`,
-    { cause, data: { path, owner, uid } },
-  )
+  const text =
+    owner === uid
+      ? `${path} shows uid ${owner}, which in this user namespace may be anybody: run with a uid that is mapped (rootless containers: --userns=keep-id).`
+      : `${path} belongs to uid ${owner} and this process runs as uid ${uid}: run it as that user (\`sudo -u '#${owner}'\`), or give it over with \`chown -R ${uid} ${path}\`.`
+  return new ConclaveError('FOREIGN_WORKSPACE', text, { cause, data: { path, owner, uid } })
 }
 
 function errnoCode(error: unknown): string | undefined {

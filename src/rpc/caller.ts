@@ -10,6 +10,8 @@ import type { DeadlineWheel } from './timers.ts'
 export interface FrameSink {
   /** Takes name and body before it returns. @throws `TOO_LARGE` before anything is sent */
   send(frame: Frame): OutgoingTransfer | undefined
+  /** Where in the stream the last frame ends, on links that can tell how far it went. */
+  readonly position?: number | undefined
 }
 
 export interface CallerOptions {
@@ -102,13 +104,18 @@ export class Caller {
     for (const call of this.#pending.values()) if (call.sent && call.number > last) this.#unsend(call)
   }
 
-  /** The link is gone: repeatable calls wait for the next one, the others end with outcome `unknown`. */
-  detach(): void {
+  /**
+   * The link is gone. Calls that the other side can't have seen whole, and repeatable ones, wait for the next link; the
+   * others end with outcome `unknown`.
+   * @param taken bytes of the link's stream that left this process
+   */
+  detach(taken: number = Infinity): void {
     this.#sink = undefined
     const lost: PendingCall[] = []
     for (const call of this.#pending.values()) {
       if (!call.sent) continue
-      if (call.repeatable) this.#repeat(call)
+      if (call.position > taken || call.transfer?.ended === false) this.#unsend(call)
+      else if (call.repeatable) this.#repeat(call)
       else lost.push(call)
     }
     for (const call of lost) {
@@ -190,6 +197,7 @@ export class Caller {
       return
     }
     call.sent = true
+    call.position = this.#sink!.position ?? 0
     this.#inFlight++
   }
 

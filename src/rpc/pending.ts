@@ -42,6 +42,8 @@ export class PendingCall {
   deadline: number
   attempt = 1
   sent = false
+  /** Where in the link's stream its frame ends. */
+  position = 0
   transfer: OutgoingTransfer | undefined = undefined
   onAbort: (() => void) | undefined = undefined
   /** Set by the owner; called by the deadline wheel. */

@@ -1,4 +1,3 @@
-import { constants } from 'node:os'
 import { ConclaveError } from '../errors/index.ts'
 import type { FileStat, MemoryProcess } from '../platform/index.ts'
 import { addressInUse, checkPathLength, disconnected, foreignPeer } from './errors.ts'
@@ -130,6 +129,6 @@ function credentialsOf(process: MemoryProcess): PeerCredentials {
   return { uid: process.uid, gid: process.uid, pid: process.pid }
 }
 
-function unreachable(path: string, errno: keyof typeof constants.errno | string, cause?: unknown): ConclaveError {
+function unreachable(path: string, errno: string, cause?: unknown): ConclaveError {
   return disconnected(`Nobody can be reached at ${path} (${errno}).`, errno, cause)
 }

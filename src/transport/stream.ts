@@ -33,6 +33,7 @@ export class StreamConnection implements Connection {
   #reading: 'on' | 'paused' | 'ended' = 'on'
   /** `ending`: `end` was called, kept bytes still go. `failed`: bytes are dropped, reading goes on. */
   #writing: 'on' | 'ending' | 'ended' | 'failed' = 'on'
+  #taken = 0
   #closed = false
   #error: Error | undefined
   #lastWords: NodeJS.Timeout | undefined
@@ -47,6 +48,10 @@ export class StreamConnection implements Connection {
 
   get bufferedBytes(): number {
     return this.#kept.size
+  }
+
+  get takenBytes(): number {
+    return this.#taken
   }
 
   write(bytes: Uint8Array, start: number, end: number): boolean {
@@ -101,6 +106,7 @@ export class StreamConnection implements Connection {
   /** How many bytes the kernel took, 0 when it is full, -errno when it takes no more. */
   readonly #send = (bytes: Uint8Array, start: number, end: number): number => {
     const sent = this.#socket.send(bytes, start, end)
+    if (sent > 0) this.#taken += sent
     return sent < 0 && FULL.has(sent) ? 0 : sent
   }
 
@@ -135,8 +141,11 @@ export class StreamConnection implements Connection {
       this.#close(this.#error ?? brokenConnection(error))
       return
     }
-    this.handlers.onEnd()
-    if (this.#writing === 'ended' || this.#writing === 'failed') this.#close(this.#error)
+    try {
+      this.handlers.onEnd()
+    } finally {
+      if (this.#writing === 'ended' || this.#writing === 'failed') this.#close(this.#error)
+    }
   }
 
   #shutdown(): void {

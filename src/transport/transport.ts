@@ -56,6 +56,8 @@ export interface Connection {
   write(bytes: Uint8Array, start: number, end: number): boolean
   /** Bytes kept, not yet with the kernel. */
   readonly bufferedBytes: number
+  /** Bytes the kernel took in all. What it did not take, the peer has never seen. */
+  readonly takenBytes: number
   /** Stops and resumes `onData`. */
   pause(): void
   resume(): void

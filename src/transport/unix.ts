@@ -82,11 +82,20 @@ class UnixListener implements Listener {
 
   close(): void {
     if (this.#handle === undefined) return
-    const now = this.#platform.stat(this.path)
-    if (now !== undefined && now.ino === this.#file?.ino && now.dev === this.#file.dev) this.#platform.remove(this.path)
+    this.#unlink()
     this.#native.close(this.#handle)
     this.#handle = undefined
     clearTimeout(this.#pause)
+  }
+
+  /** While the socket is open, no other file can have its inode. */
+  #unlink(): void {
+    try {
+      const now = this.#platform.stat(this.path)
+      if (now?.ino === this.#file?.ino && now?.dev === this.#file?.dev) this.#platform.remove(this.path)
+    } catch {
+      // Its directory is gone or closed to us. A dead socket file harms nobody, and is swept later (rule B5).
+    }
   }
 
   ref(): void {

@@ -1,6 +1,6 @@
 import { ConclaveError } from '../errors/index.ts'
 import { FLAG, Frame, KIND } from './frame.ts'
-import { MAX_BODY_BYTES, MAX_FRAGMENT_BYTES, MAX_TRANSFERS, TRANSFER_WINDOW_BYTES } from './limits.ts'
+import { MAX_BODY_BYTES, MAX_FRAGMENT_BYTES, MAX_NAME_BYTES, MAX_TRANSFERS, TRANSFER_WINDOW_BYTES } from './limits.ts'
 import { FrameReader } from './reader.ts'
 import { encodeText, textBytes } from './text.ts'
 import { Assembly, OutgoingTransfer, type FragmentSink } from './transfer.ts'
@@ -19,7 +19,7 @@ export interface ChannelOptions {
    * otherwise they are joined and `onMessage` gets the whole.
    */
   readonly onTransfer?: ((frame: Frame, grant: (bytes: number) => void) => FragmentSink | undefined) | undefined
-  /** The transport takes bytes again and the transfers had their turn. */
+  /** The transport takes bytes again: what waits above may go. Its turn and that of the transfers alternate. */
   readonly onWritable?: (() => void) | undefined
   /** Default 16 MiB. */
   readonly maxBodyBytes?: number | undefined
@@ -51,6 +51,8 @@ export class Channel {
   #nextTransfer = 1
   #scheduled = false
   #blocked = false
+  #written = 0
+  #transfersFirst = true
   #closed = false
 
   constructor(options: ChannelOptions) {
@@ -58,6 +60,7 @@ export class Channel {
     this.#maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES
     this.#reader = new FrameReader((frame) => this.#received(frame))
     this.#writer = new BatchWriter(options.pool, (bytes, start, end) => {
+      this.#written += end - start
       if (!options.write(bytes, start, end)) this.#blocked = true
     })
   }
@@ -65,6 +68,11 @@ export class Channel {
   /** True while the transport keeps bytes: what may wait or be dropped should. */
   get congested(): boolean {
     return this.#blocked
+  }
+
+  /** Where in the stream the last frame sent ends: the peer has it once the transport took as many bytes. */
+  get position(): number {
+    return this.#written + this.#writer.pendingBytes
   }
 
   get pendingBytes(): number {
@@ -83,6 +91,7 @@ export class Channel {
    */
   send(frame: Frame): OutgoingTransfer | undefined {
     if (this.#closed) return undefined
+    checkName(frame)
     const bytes = bodyBytes(frame)
     if (bytes > MAX_FRAGMENT_BYTES) return this.#sendLong(frame, bytes)
     this.#writer.frame(frame)
@@ -90,8 +99,12 @@ export class Channel {
     return undefined
   }
 
-  /** Starts a transfer whose parts come later, through `push` and `pump`. */
+  /**
+   * Starts a transfer whose parts come later, through `push` and `pump`.
+   * @throws `TOO_LARGE` for its name, before anything is sent
+   */
   open(head: Frame): OutgoingTransfer {
+    checkName(head)
     const copy = new Frame()
       .set(head.kind, head.flags & ~FLAG.MORE, head.a, head.b, head.c, head.number, head.time)
       .withName(head.name)
@@ -114,8 +127,12 @@ export class Channel {
   drained(): void {
     this.#blocked = false
     if (this.#closed) return
-    this.flush()
+    // Each of the two takes all the room it finds, so neither is always the first.
+    const transfersFirst = this.#transfersFirst
+    this.#transfersFirst = !transfersFirst
+    if (transfersFirst) this.flush()
     if (!this.#blocked) this.#options.onWritable?.()
+    if (!transfersFirst) this.flush()
   }
 
   /** Ends all transfers; incoming ones end as aborted. */
@@ -172,7 +189,7 @@ export class Channel {
         if (this.#blocked) break
         if (!transfer.ready) continue
         if (transfer.next(this.#scratch)) this.#writer.frame(this.#scratch)
-        if (transfer.ended) this.#finished(transfer)
+        if (transfer.spent) this.#finished(transfer)
         progress = true
       }
     }
@@ -184,6 +201,8 @@ export class Channel {
       const next = this.#waiting.shift()!
       if (!next.ended) this.#out.set(next.id, next)
     }
+    // After those that waited: what its end lets start comes behind them.
+    transfer.close()
   }
 
   #received(frame: Frame): void {
@@ -250,4 +269,14 @@ function bodyBytes(frame: Frame): number {
   const { bodyText } = frame
   if (bodyText === undefined) return frame.bodyEnd - frame.bodyStart
   return bodyText.length * 3 <= MAX_FRAGMENT_BYTES ? bodyText.length : textBytes(bodyText)
+}
+
+/** A name that is too long would end the link at the other side, with everything that is on its way there. */
+function checkName(frame: Frame): void {
+  const { nameText } = frame
+  if (nameText === undefined || nameText.length * 3 <= MAX_NAME_BYTES) return
+  const bytes = textBytes(nameText)
+  if (bytes <= MAX_NAME_BYTES) return
+  const text = `A method or topic, with its target, takes ${bytes} bytes; the limit is ${MAX_NAME_BYTES}.`
+  throw new ConclaveError('TOO_LARGE', text)
 }

@@ -35,6 +35,8 @@ export interface Welcome {
 }
 
 const MEMBER_ID = /^[A-Za-z0-9_-]{22}$/
+/** It is printed on terminals, and NUL parts the names of requests: no control characters. */
+const PRINTABLE = /^[^\u0000-\u001f\u007f-\u009f]+$/ // oxlint-disable-line no-control-regex
 /** Longest member name, in UTF-16 units. */
 export const MAX_MEMBER_NAME = 128
 
@@ -44,15 +46,15 @@ export function parseHello(text: string): Hello {
   const bad = (field: string): ConclaveError =>
     new ConclaveError('PROTOCOL', `The HELLO of a peer has no valid "${field}"; docs/wire.md describes it.`)
   const range = hello['protocol']
-  if (!Array.isArray(range) || range.length !== 2 || !range.every((v) => Number.isSafeInteger(v))) throw bad('protocol')
+  if (!isRange(range)) throw bad('protocol')
   const id = hello['id']
-  if (typeof id !== 'string' || !MEMBER_ID.test(id)) throw bad('id')
+  if (!isId(id)) throw bad('id')
   const name = hello['name']
-  if (typeof name !== 'string' || name.length === 0 || name.length > MAX_MEMBER_NAME) throw bad('name')
+  if (!isName(name)) throw bad('name')
   const workspace = hello['workspace']
   if (typeof workspace !== 'string') throw bad('workspace')
   return {
-    protocol: range as unknown as readonly [number, number],
+    protocol: [range[0], range[1]],
     workspace,
     id,
     name,
@@ -70,7 +72,7 @@ export function parseWelcome(text: string): Welcome {
   const primary = welcome['primary'] as MemberRef | undefined
   const term = count(welcome['term'])
   const slot = count(welcome['slot'])
-  if (term === 0 || slot === 0 || typeof primary?.id !== 'string' || typeof primary.name !== 'string') {
+  if (term === 0 || slot === 0 || !isId(primary?.id) || !isName(primary?.name)) {
     throw new ConclaveError('PROTOCOL', 'The WELCOME of the primary is incomplete; docs/wire.md describes it.')
   }
   const limits = welcome['limits'] as { maxBodyBytes?: unknown } | undefined
@@ -110,4 +112,20 @@ function parseObject(text: string, what: string): Record<string, unknown> {
 
 function count(value: unknown): number {
   return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : 0
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === 'string' && MEMBER_ID.test(value)
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_MEMBER_NAME && PRINTABLE.test(value)
+}
+
+function isRange(value: unknown): value is readonly [min: number, max: number] {
+  if (!Array.isArray(value) || value.length !== 2) return false
+  const [min, max] = value as readonly unknown[]
+  return (
+    Number.isSafeInteger(min) && Number.isSafeInteger(max) && (min as number) >= 0 && (min as number) <= (max as number)
+  )
 }

@@ -126,6 +126,13 @@ export class FrameReader {
     frame.bodyEnd = nameEnd + view.getUint32(at + 4, true)
     frame.nameText = undefined
     frame.bodyText = undefined
+    // What is not a number compares as false with everything: no deadline would pass, no repeat be noticed.
+    if (!(frame.number >= 0 && frame.number <= Number.MAX_SAFE_INTEGER) || frame.time !== frame.time) {
+      throw new ConclaveError(
+        'PROTOCOL',
+        `A frame has number ${frame.number} and time ${frame.time}; the link is closed.`,
+      )
+    }
     this.#onFrame(frame)
   }
 }

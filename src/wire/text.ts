@@ -15,14 +15,18 @@ declare const TextEncoder: new () => {
   encode(text: string): Uint8Array<ArrayBuffer>
   encodeInto(text: string, target: Uint8Array): { written: number }
 }
-declare const TextDecoder: new () => { decode(bytes: Uint8Array): string }
+declare const TextDecoder: new (
+  encoding: string,
+  options: { readonly ignoreBOM: boolean },
+) => { decode(bytes: Uint8Array): string }
 
 const NodeBuffer = (globalThis as { readonly Buffer?: NodeBufferConstructor }).Buffer
 const utf8Write = NodeBuffer?.prototype.utf8Write
 const utf8Slice = NodeBuffer?.prototype.utf8Slice
 const nodeCopy = NodeBuffer?.prototype.copy
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+// A byte order mark is part of the text, as it is for Buffer.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** Writes all of `text`; the caller made room. @returns bytes written */
 export function writeText(target: Uint8Array, text: string, offset: number): number {

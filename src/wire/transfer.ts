@@ -1,5 +1,8 @@
 import { FLAG, Frame, KIND } from './frame.ts'
 import { MAX_FRAGMENT_BYTES, TRANSFER_WINDOW_BYTES } from './limits.ts'
+import { copyBytes } from './text.ts'
+
+const EMPTY = new Uint8Array(0)
 
 /**
  * A body on its way out in fragments. It takes part in the channel's round-robin while it has bytes and window; a
@@ -15,10 +18,12 @@ export class OutgoingTransfer {
   #started = false
   #complete: boolean
   #aborted = false
+  /** Nothing more is to be written. */
+  #spent = false
   #ended = false
-  /** Bytes of a relayed body that went out: the side it comes from may send as many more. */
+  /** Bytes of a relayed body that went out, or will never: the side it comes from may send as many more. */
   onTaken: ((bytes: number) => void) | undefined = undefined
-  /** Once: the last fragment went out, or the transfer was given up. */
+  /** Once: the last fragment was written, so that what is sent from here follows it; or the transfer was given up. */
   onEnd: (() => void) | undefined = undefined
 
   /** @param body the whole of it, or nothing when `push` brings it part by part */
@@ -39,7 +44,7 @@ export class OutgoingTransfer {
 
   /** Adds a part of a relayed body; the transfer keeps it. */
   push(part: Uint8Array, last: boolean): void {
-    if (this.#ended) {
+    if (this.#ended || this.#aborted) {
       this.onTaken?.(part.length)
       return
     }
@@ -49,16 +54,22 @@ export class OutgoingTransfer {
 
   /** Gives the transfer up: the receiver is told, the message never arrives. */
   abort(): void {
+    if (this.#spent || this.#ended) return
     this.#aborted = true
-    this.#parts.length = 0
+    this.#drop()
   }
 
   grant(bytes: number): void {
     this.#window += bytes
   }
 
+  /** The last fragment was handed out: call `close` once it is written. */
+  get spent(): boolean {
+    return this.#spent
+  }
+
   get ready(): boolean {
-    if (this.#ended) return false
+    if (this.#ended || this.#spent) return false
     if (this.#aborted) return true
     return (this.#parts.length > 0 && this.#window > 0) || (this.#complete && this.#parts.length === 0)
   }
@@ -66,7 +77,7 @@ export class OutgoingTransfer {
   /** Writes the next fragment into `frame`. Call only when `ready`. @returns false when nothing need be sent */
   next(frame: Frame): boolean {
     if (this.#aborted) {
-      this.#end()
+      this.#spent = true
       if (!this.#started) return false
       frame.set(KIND.CHUNK, FLAG.ABORTED, 0, 0, 0, 0, 0).transfer = this.id
       return true
@@ -93,20 +104,25 @@ export class OutgoingTransfer {
       this.#window -= to - from
       this.onTaken?.(to - from)
     }
-    if (last) this.#end()
+    this.#spent = last
     return true
   }
 
-  /** The link is gone. */
+  /** All is written, or the link is gone. Idempotent. */
   close(): void {
-    this.#parts.length = 0
-    this.#end()
-  }
-
-  #end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#drop()
     this.onEnd?.()
+  }
+
+  /** The side that sent these parts waits for their window, whatever becomes of them. */
+  #drop(): void {
+    let bytes = -this.#offset
+    for (const part of this.#parts) bytes += part.length
+    this.#parts.length = 0
+    this.#offset = 0
+    if (bytes > 0) this.onTaken?.(bytes)
   }
 }
 
@@ -116,10 +132,10 @@ export interface FragmentSink {
   fragment(bytes: Uint8Array, start: number, end: number, last: boolean, aborted: boolean): void
 }
 
-/** Joins the fragments of one incoming message. */
+/** Joins the fragments of one incoming message, in one buffer: a peer that sends it byte by byte costs no more. */
 export class Assembly implements FragmentSink {
   readonly #head: Frame
-  readonly #parts: Uint8Array[] = []
+  #buffer: Uint8Array = EMPTY
   readonly #done: (message: Frame) => void
   readonly #taken: (bytes: number) => void
   #bytes = 0
@@ -135,19 +151,21 @@ export class Assembly implements FragmentSink {
   fragment(bytes: Uint8Array, start: number, end: number, last: boolean, aborted: boolean): void {
     if (aborted) return
     if (end > start) {
-      this.#parts.push(new Uint8Array(bytes.subarray(start, end)))
+      this.#room(this.#bytes + end - start)
+      copyBytes(bytes, start, end, this.#buffer, this.#bytes)
       this.#bytes += end - start
       this.#taken(end - start)
     }
     if (!last) return
-    const whole = new Uint8Array(this.#bytes)
-    let at = 0
-    for (const part of this.#parts) {
-      whole.set(part, at)
-      at += part.length
-    }
-    this.#head.bytes = whole
-    this.#head.bodyEnd = whole.length
+    this.#head.bytes = this.#buffer
+    this.#head.bodyEnd = this.#bytes
     this.#done(this.#head)
+  }
+
+  #room(bytes: number): void {
+    if (bytes <= this.#buffer.length) return
+    const grown = new Uint8Array(Math.max(bytes, this.#buffer.length * 2))
+    copyBytes(this.#buffer, 0, this.#bytes, grown, 0)
+    this.#buffer = grown
   }
 }

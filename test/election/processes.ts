@@ -13,20 +13,33 @@ export interface Line {
   readonly code?: string
 }
 
-/** A process of a test: killed at its end, whatever happened. */
+/** The processes of a test. Make it before the test's folders, so that at the end they are dead before those are removed. */
+export class Programs {
+  readonly #all: Program[] = []
+
+  constructor(t: TestContext) {
+    t.after(() => Promise.all(this.#all.map((program) => program.kill())))
+  }
+
+  start(runtimeDirectory: string, ...args: readonly string[]): Program {
+    const program = new Program(runtimeDirectory, args)
+    this.#all.push(program)
+    return program
+  }
+}
+
 export class Program {
   readonly child: ChildProcess
   readonly lines: Line[] = []
   #waiting: { readonly fits: (line: Line) => boolean; readonly resolve: (line: Line) => void }[] = []
   #seen = 0
 
-  constructor(t: TestContext, runtimeDirectory: string, ...args: readonly string[]) {
+  constructor(runtimeDirectory: string, args: readonly string[]) {
     const path = fileURLToPath(new URL('./programs/stand.ts', import.meta.url))
     this.child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', path, ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { ...process.env, XDG_RUNTIME_DIR: runtimeDirectory },
     })
-    t.after(() => this.child.kill('SIGKILL'))
     assert(this.child.stdout !== null)
     createInterface({ input: this.child.stdout }).on('line', (text) => {
       this.lines.push(JSON.parse(text) as Line)
@@ -53,6 +66,7 @@ export class Program {
 
   /** As the kernel does it; resolves when the process is gone. */
   async kill(name: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const gone = new Promise((resolve) => this.child.once('exit', resolve))
     this.child.kill(name)
     await gone

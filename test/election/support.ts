@@ -12,7 +12,7 @@ export const isRoot: boolean = process.geteuid?.() === 0
 
 /** A folder of the test's own, removed at its end. */
 export function folder(t: TestContext): string {
-  const at = mkdtempSync(join(tmpdir(), 'cv-'))
+  const at = mkdtempSync(join(tmpdir(), 'conclave-election-'))
   t.after(() => rmSync(at, { recursive: true, force: true }))
   return at
 }

@@ -1,7 +1,6 @@
-import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join, basename } from 'node:path'
+import { basename, extname, isAbsolute, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { childEnv, NODE_FLAGS, ROOT } from './flags.ts'
@@ -17,6 +16,8 @@ export interface SpawnOptions {
   readonly allowWarnings?: boolean | RegExp
   /** The Node to run it with; default: this one. */
   readonly node?: string
+  /** False: `conclave` is what is installed beside the program, not src/. */
+  readonly sources?: boolean
 }
 
 export interface Exit {
@@ -171,20 +172,20 @@ export class Program {
   }
 }
 
-/** Starts `test/programs/<name>.ts` (or a .ts file by its path) with the Node that runs the test. Gone when the test ends. */
+/** Starts `test/programs/<name>.ts` (or a file by its absolute path) with the Node that runs the test. Gone when the test ends. */
 export function spawnProgram(
   t: Scope,
   name: string,
   args: readonly string[] = [],
-  { env = {}, cwd, flags = [], allowWarnings = false, node = process.execPath }: SpawnOptions = {},
+  { env = {}, cwd, flags = [], allowWarnings = false, node = process.execPath, sources = true }: SpawnOptions = {},
 ): Program {
-  const file = name.endsWith('.ts') ? name : join(ROOT, 'test', 'programs', `${name}.ts`)
-  const child = spawn(node, [...NODE_FLAGS, ...flags, file, ...args], {
+  const file = isAbsolute(name) ? name : join(ROOT, 'test', 'programs', `${name}.ts`)
+  const child = spawn(node, [...(sources ? NODE_FLAGS : []), ...flags, file, ...args], {
     cwd: cwd ?? ROOT,
     env: childEnv(env),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  const program = new Program(basename(name, '.ts'), child)
+  const program = new Program(basename(name, extname(name)), child)
   defer(t, async () => {
     const complaints = await program.finish(allowWarnings)
     if (t.passed === false && program.stderr !== '') t.diagnostic?.(`stderr of ${program.name}: ${program.stderr}`)

@@ -1,16 +1,4 @@
-/*
- * The public face as the programs of this folder see it, until src/index.ts exports it; declarations only, as nothing
- * here is ever run.
- */
-import type { FindWorkspace, Join, Place } from '../../src/member/types.ts'
-
-export { ConclaveError } from '../../src/errors/index.ts'
-export { defineContract } from '../../src/rpc/contract.ts'
-export type { Member, Place } from '../../src/member/types.ts'
-
-export declare const join: Join
-export declare const findWorkspace: FindWorkspace
-
-/** Of conclave/testing. */
-export declare function memoryWorkspace(): Exclude<Place, string | URL> &
-  AsyncDisposable & { kill(member: { readonly id: string }): void }
+/** The public face, under the name that the programs of this folder import it by. */
+export { ConclaveError, defineContract, findWorkspace, join } from '../../src/index.ts'
+export type { Member, Place } from '../../src/index.ts'
+export { memoryWorkspace } from '../../src/testing/index.ts'

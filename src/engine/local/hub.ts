@@ -100,6 +100,10 @@ export class Hub {
     return this.#ports.size
   }
 
+  now(): number {
+    return this.#options.now()
+  }
+
   get draining(): boolean {
     return this.#draining
   }
@@ -181,10 +185,13 @@ export class Hub {
   }
 
   /** A line peer: it calls and subscribes, and is no member. */
-  admitGuest(create: (slot: number, ref: MemberRef, session: Session) => Port, ref: MemberRef): Port {
-    const port = create(this.#nextSlot++, ref, new Session(ref.id))
+  admitGuest(create: (slot: number, session: Session) => Port, id: string): Port {
+    const port = create(this.#nextSlot++, new Session(id))
     this.#ports.set(port.slot, port)
-    for (const other of this.#byId.values()) this.#introduce(port, other)
+    for (const other of this.#byId.values()) {
+      this.#introduce(port, other)
+      this.#introduce(other, port)
+    }
     return port
   }
 

@@ -1,4 +1,401 @@
-export function isLineByte(_b: number): boolean {
-  return false
+import { randomBytes } from 'node:crypto'
+import { ConclaveError, asError, errorToWire } from '../../errors/index.ts'
+import { seqOf } from '../../events/position.ts'
+import type { SubscribeBody, SubscribedBody } from '../../events/subscriber.ts'
+import { CALL_TIMEOUT_MS } from '../../rpc/limits.ts'
+import type { Connection } from '../../transport/transport.ts'
+import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
+import {
+  RpcBatchAnswers,
+  parseRpcLine,
+  rpcFailure,
+  rpcNotificationLine,
+  rpcResult,
+  rpcResultLine,
+  type RpcId,
+  type RpcMessage,
+} from '../../wire/jsonrpc.ts'
+import { LineReader, encodeLine } from '../../wire/lines.ts'
+import type { MemberRef } from '../../wire/peers.ts'
+import type { OutgoingTransfer } from '../../wire/transfer.ts'
+import { BatchWriter, type BatchPool } from '../../wire/writer.ts'
+import type { FlushScheduler } from './flush.ts'
+import type { Hub } from './hub.ts'
+import { LINE_LINGER_MS, MAX_LINE_BYTES } from './limits.ts'
+import { Port } from './port.ts'
+import type { Session } from './session.ts'
+
+/** Whether a link that begins with this byte is one of JSON lines: `{`, `[` or white space (rule B19). */
+export function isLineByte(byte: number): boolean {
+  return byte === 0x7b || byte === 0x5b || byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d
 }
-export function acceptLines(..._a: unknown[]): void {}
+
+/** Where the answer to a line's request goes: a line of its own, or its place in a batch. */
+interface Asked {
+  readonly id: RpcId
+  readonly batch: RpcBatchAnswers | undefined
+}
+
+interface LineSubscription {
+  readonly asked: Asked
+  missed: number
+  exact: boolean
+}
+
+/** A peer that speaks JSON-RPC 2.0, one message a line: it calls, publishes and subscribes from any language. */
+class LinePort extends Port {
+  override readonly kind = 'lines'
+  override readonly takesParts = false
+  readonly #hub: Hub
+  readonly #connection: Connection
+  readonly #flush: FlushScheduler
+  readonly #writer: BatchWriter
+  readonly #now: () => number
+  readonly #frame = new Frame()
+  readonly #asked = new Map<number, Asked>()
+  readonly #lineSubscriptions = new Map<number, LineSubscription>()
+  readonly #members = new Map<number, MemberRef>()
+  #number = 0
+  #publishes = 0
+  #subscriptionIds = 0
+  #scheduled = false
+  #ending: NodeJS.Timeout | undefined
+  #halfClosed = false
+
+  constructor(
+    slot: number,
+    ref: MemberRef,
+    session: Session,
+    hub: Hub,
+    connection: Connection,
+    pool: BatchPool,
+    flush: FlushScheduler,
+    now: () => number,
+  ) {
+    super(slot, ref, session)
+    this.#hub = hub
+    this.#connection = connection
+    this.#flush = flush
+    this.#now = now
+    this.#members.set(slot, ref)
+    this.#writer = new BatchWriter(pool, (bytes, start, end) => void connection.write(bytes, start, end))
+  }
+
+  override get congested(): boolean {
+    return this.#connection.bufferedBytes > 0
+  }
+
+  override get queuedBytes(): number {
+    return this.#writer.pendingBytes + this.#connection.bufferedBytes
+  }
+
+  override send(frame: Frame): OutgoingTransfer | undefined {
+    if (this.closed) return undefined
+    switch (frame.kind) {
+      case KIND.RESPONSE:
+        this.#answered(frame)
+        break
+      case KIND.FAILURE:
+        this.#failed(frame)
+        break
+      case KIND.PUBLISHED:
+        this.#published(frame)
+        break
+      case KIND.SUBSCRIBED:
+        this.#subscribed(frame)
+        break
+      case KIND.MISSED:
+        this.#missed(frame)
+        break
+      case KIND.EVENT:
+        this.#event(frame)
+        break
+      case KIND.MEMBER:
+        if (frame.c === 1) this.#members.set(frame.a, JSON.parse(frame.text) as MemberRef)
+        break
+      default:
+    }
+    return undefined
+  }
+
+  override open(): OutgoingTransfer {
+    throw new TypeError('a line peer takes long bodies whole')
+  }
+
+  override pump(): void {}
+
+  override close(): void {
+    clearTimeout(this.#ending)
+    this.flush()
+    this.#connection.close()
+  }
+
+  override end(): void {
+    clearTimeout(this.#ending)
+    this.flush()
+    this.#connection.end()
+  }
+
+  flush(): void {
+    this.#scheduled = false
+    this.#writer.flush()
+  }
+
+  line(text: string): void {
+    if (text.trim() === '') return
+    const parsed = parseRpcLine(text)
+    if (parsed.kind !== 'batch') {
+      this.#message(parsed, undefined)
+      return
+    }
+    const answers = new RpcBatchAnswers(parsed, (line) => this.#write(line))
+    for (const message of parsed.messages) this.#message(message, answers)
+  }
+
+  /** A line that can't be a message: refused under no id. */
+  refuse(error: ConclaveError): void {
+    this.#hub.counters.faults++
+    this.#fail({ id: null, batch: undefined }, error)
+  }
+
+  /** The peer sends no more: what it asked for is still answered, within a limit. */
+  halfClosed(): void {
+    this.#halfClosed = true
+    this.#ending = setTimeout(() => this.end(), LINE_LINGER_MS)
+    this.#ending.unref()
+    this.#endWhenAnswered()
+  }
+
+  #message(message: RpcMessage, batch: RpcBatchAnswers | undefined): void {
+    switch (message.kind) {
+      case 'invalid':
+        this.#hub.counters.faults++
+        this.#fail({ id: message.id, batch }, message.error)
+        return
+      case 'answer':
+        this.#hub.calls.counters.unknownReplies++
+        return
+      case 'notification':
+        this.#request(undefined, message.method, message.params)
+        return
+      case 'request':
+        this.#request({ id: message.id, batch }, message.method, message.params)
+    }
+  }
+
+  #request(asked: Asked | undefined, method: string, params: unknown): void {
+    if (this.#hub.draining) {
+      const error = new ConclaveError('PRIMARY_LOST', 'This primary is closing: look for its successor and repeat.', {
+        outcome: 'not-committed',
+      })
+      if (asked !== undefined) this.#fail(asked, error)
+      return
+    }
+    const number = ++this.#number
+    if (asked !== undefined) this.#asked.set(number, asked)
+    try {
+      this.#route(number, method, params, asked === undefined)
+    } catch (error) {
+      this.#asked.delete(number)
+      if (asked !== undefined) this.#fail(asked, error)
+    }
+  }
+
+  #route(number: number, method: string, params: unknown, silent: boolean): void {
+    const own = (params ?? {}) as Record<string, unknown>
+    switch (method) {
+      case 'conclave.status':
+        this.#hub.receive(this, this.#frame.set(KIND.QUERY, 0, 0, 0, 0, number, 0).withName('inspect'))
+        return
+      case 'conclave.publish': {
+        const { topic, data } = own
+        if (typeof topic !== 'string') throw invalidParams('conclave.publish needs { topic, data }.')
+        const publish = ++this.#publishes
+        this.#asked.set(-publish, this.#asked.get(number) ?? { id: null, batch: undefined })
+        this.#asked.delete(number)
+        const frame = this.#frame.set(KIND.PUBLISH, 0, 0, 0, 0, publish, Date.now()).withName(topic)
+        if (silent) this.#asked.delete(-publish)
+        this.#hub.receive(this, data === undefined ? frame : frame.withBody(JSON.stringify(data)))
+        return
+      }
+      case 'conclave.subscribe':
+        return this.#subscribe(number, own)
+      case 'conclave.unsubscribe': {
+        const { subscription } = own
+        if (typeof subscription !== 'number' || !this.#lineSubscriptions.delete(subscription)) {
+          throw invalidParams('There is no such subscription: give the number that conclave.subscribe returned.')
+        }
+        this.#hub.receive(this, this.#frame.set(KIND.UNSUBSCRIBE, 0, 0, subscription, 0, 0, 0))
+        return this.#result(this.#take(number), true)
+      }
+      default: {
+        if (method === '' || method.includes('\0')) throw invalidParams('A method name is not empty and holds no NUL.')
+        const flags = silent ? FLAG.NOTIFY : 0
+        const deadline = this.#now() + CALL_TIMEOUT_MS
+        const frame = this.#frame.set(KIND.REQUEST, flags, 0, 1, TARGET.DEFAULT, number, deadline).withName(method)
+        this.#hub.receive(this, params === undefined ? frame : frame.withBody(JSON.stringify(params)))
+      }
+    }
+  }
+
+  #subscribe(number: number, params: Record<string, unknown>): void {
+    const { pattern, from, maxQueued, overflow } = params
+    if (typeof pattern !== 'string') throw invalidParams('conclave.subscribe needs { pattern }.')
+    const asked = this.#take(number)
+    if (asked === undefined) return
+    const id = ++this.#subscriptionIds
+    this.#lineSubscriptions.set(id, { asked, missed: 0, exact: true })
+    const body = { from: from ?? 'now', maxQueued, overflow } as SubscribeBody
+    const frame = this.#frame.set(KIND.SUBSCRIBE, 0, 0, id, 0, 0, 0).withName(pattern)
+    this.#hub.receive(this, frame.withBody(JSON.stringify(body)))
+  }
+
+  #subscribed(frame: Frame): void {
+    const subscription = this.#lineSubscriptions.get(frame.b)
+    if (subscription === undefined) return
+    const answer = JSON.parse(frame.text) as SubscribedBody & { readonly error?: unknown }
+    if (answer.error !== undefined) {
+      this.#lineSubscriptions.delete(frame.b)
+      const error = { jsonrpc: '2.0', id: subscription.asked.id, error: answer.error }
+      this.#write(encodeLine(error))
+      return
+    }
+    subscription.missed += answer.missed
+    subscription.exact &&= answer.exact
+    this.#result(subscription.asked, { subscription: frame.b, seq: seqOf(this.#hub.term, answer.after) })
+  }
+
+  #missed(frame: Frame): void {
+    const subscription = this.#lineSubscriptions.get(frame.b)
+    if (subscription === undefined) return
+    subscription.missed += frame.number
+    if ((frame.flags & FLAG.INEXACT) !== 0) subscription.exact = false
+  }
+
+  #event(frame: Frame): void {
+    const subscription = this.#lineSubscriptions.get(frame.b)
+    if (subscription === undefined) return
+    const { missed, exact } = subscription
+    subscription.missed = 0
+    subscription.exact = true
+    const { id = '', name = 'unknown', pid = 0 } = this.#members.get(frame.a) ?? {}
+    this.#write(
+      rpcNotificationLine('conclave.event', {
+        subscription: frame.b,
+        topic: frame.name,
+        data: dataOf(frame),
+        seq: seqOf(this.#hub.term, frame.c),
+        term: this.#hub.term,
+        publisher: { id, name, pid },
+        time: frame.time,
+        missed,
+        exact,
+      }),
+    )
+  }
+
+  #published(frame: Frame): void {
+    const asked = this.#asked.get(-frame.number)
+    this.#asked.delete(-frame.number)
+    if (asked === undefined) return
+    if (frame.hasBody) this.#write(encodeLine({ jsonrpc: '2.0', id: asked.id, error: JSON.parse(frame.text) as unknown }))
+    else this.#result(asked, { seq: seqOf(this.#hub.term, frame.c) })
+  }
+
+  #answered(frame: Frame): void {
+    const asked = this.#take(frame.number)
+    if (asked === undefined) return
+    if (asked.batch !== undefined || frame.raw) this.#result(asked, dataOf(frame))
+    else {
+      this.#write(rpcResultLine(asked.id, frame.text))
+      this.#endWhenAnswered()
+    }
+  }
+
+  #failed(frame: Frame): void {
+    const asked = this.#take(frame.number)
+    if (asked === undefined) return
+    const error = JSON.parse(frame.text) as ReturnType<typeof errorToWire>
+    if (asked.batch === undefined) this.#write(encodeLine({ jsonrpc: '2.0', id: asked.id, error }))
+    else asked.batch.add({ jsonrpc: '2.0', id: asked.id, error })
+    this.#endWhenAnswered()
+  }
+
+  #take(number: number): Asked | undefined {
+    const asked = this.#asked.get(number)
+    this.#asked.delete(number)
+    return asked
+  }
+
+  #result(asked: Asked | undefined, result: unknown): void {
+    if (asked === undefined) return
+    const answer = rpcResult(asked.id, result)
+    if (asked.batch === undefined) this.#write(encodeLine(answer))
+    else asked.batch.add(answer)
+    this.#endWhenAnswered()
+  }
+
+  #fail(asked: Asked, error: unknown): void {
+    const answer = rpcFailure(asked.id, error)
+    if (asked.batch === undefined) this.#write(encodeLine(answer))
+    else asked.batch.add(answer)
+    this.#endWhenAnswered()
+  }
+
+  #write(line: string): void {
+    if (this.closed) return
+    this.#writer.text(line)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    this.#flush.add(this)
+  }
+
+  /** A peer that only subscribes stays for its events until it closes, or the linger is over. */
+  #endWhenAnswered(): void {
+    if (this.#halfClosed && this.#asked.size === 0 && this.#lineSubscriptions.size === 0) this.end()
+  }
+}
+
+/** Takes a connection in whose first byte was that of a line. */
+export function acceptLines(hub: Hub, connection: Connection, pool: BatchPool, flush: FlushScheduler): void {
+  const { pid } = connection.peer
+  const ref: MemberRef = { id: randomBytes(16).toString('base64url'), name: 'json-lines', pid }
+  const port = hub.admitGuest(
+    (slot, session) => new LinePort(slot, ref, session, hub, connection, pool, flush, () => hub.now()),
+    ref.id,
+  ) as LinePort
+  const reader = new LineReader({
+    maxLineBytes: MAX_LINE_BYTES,
+    onLine: (text) => port.line(text),
+    onTooLong: (bytes) => {
+      const text = `A line of at least ${bytes} bytes was skipped; the limit is ${MAX_LINE_BYTES}.`
+      port.refuse(new ConclaveError('TOO_LARGE', text))
+    },
+    onInvalid: () => port.refuse(new ConclaveError('PROTOCOL', 'A line that is not UTF-8 was skipped.')),
+  })
+  connection.handlers = {
+    onData: (bytes, start, end) => {
+      try {
+        reader.push(bytes, start, end)
+      } catch (error) {
+        port.refuse(new ConclaveError('INTERNAL', asError(error).message, { cause: error }))
+        port.end()
+      }
+    },
+    onEnd: () => {
+      reader.end()
+      port.halfClosed()
+    },
+    onDrain: () => hub.writable(port),
+    onClose: () => hub.remove(port, 'closed'),
+  }
+}
+
+function dataOf(frame: Frame): unknown {
+  if (frame.raw) return { base64: Buffer.from(frame.copyBody()).toString('base64') }
+  return frame.hasBody ? (JSON.parse(frame.text) as unknown) : null
+}
+
+function invalidParams(text: string): ConclaveError {
+  return new ConclaveError('INVALID_PARAMS', text, { outcome: 'not-committed' })
+}

@@ -35,6 +35,15 @@ export class Link {
     return this.#bytesSeen
   }
 
+  /** Where in the stream the last frame sent ends, and how far the kernel took it. */
+  get position(): number {
+    return this.#channel.position
+  }
+
+  get takenBytes(): number {
+    return this.#connection.takenBytes
+  }
+
   get bufferedBytes(): number {
     return this.#connection.bufferedBytes
   }
@@ -116,7 +125,7 @@ export function dial(path: string, hello: Hello, options: LinkOptions, signal: A
       onDrain: () => channel.drained(),
       onClose: (error) => {
         signal.removeEventListener('abort', onAbort)
-        channel.close()
+        // Before the channel ends its transfers: whose body has not gone out whole was not executed.
         if (welcomed) options.onClose(link, error)
         else
           fail(
@@ -124,6 +133,7 @@ export function dial(path: string, hello: Hello, options: LinkOptions, signal: A
               cause: error,
             }),
           )
+        channel.close()
       },
     }
     channel.send(new Frame().set(KIND.HELLO, 0, 0, 0, 0, 0, 0).withBody(JSON.stringify(hello)))

@@ -505,6 +505,7 @@ export class LocalEngine implements Engine {
   }
 
   #detach(cause: LossCause): void {
+    const taken = this.#link?.takenBytes
     this.#sink = undefined
     this.#lostAt = this.now()
     this.#liveness?.close()
@@ -513,7 +514,7 @@ export class LocalEngine implements Engine {
     this.#dispatcher.detach()
     this.#subscriber.detach()
     this.#publisher.detach()
-    this.#caller.detach()
+    this.#caller.detach(taken)
     this.#tell({ type: 'primary-lost', term: this.#role.term, cause })
   }
 

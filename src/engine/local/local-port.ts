@@ -30,5 +30,7 @@ export class LocalPort extends Port {
 
   override pump(): void {}
 
+  override end(): void {}
+
   override close(_reason?: ConclaveError): void {}
 }

@@ -50,6 +50,8 @@ export abstract class Port {
   /** A long body that comes in parts: they are pushed into the transfer, then `pump`. */
   abstract open(head: Frame): OutgoingTransfer
   abstract pump(): void
+  /** What is queued still goes, then the peer sees the end. */
+  abstract end(): void
   /** At once. The hub has forgotten it by then. */
   abstract close(reason?: ConclaveError): void
 }

@@ -11,7 +11,6 @@ import type { FlushScheduler } from './flush.ts'
 import { Hub } from './hub.ts'
 import { BACKLOG } from './limits.ts'
 import type { LocalPort } from './local-port.ts'
-import { SocketPort } from './socket-port.ts'
 
 /** Why a primary stops being one while its process goes on. */
 export type EndOfReign =
@@ -138,10 +137,7 @@ export class Reign {
     this.#door.close()
     this.seat.release({ successorExpected: successors })
     flush.flush()
-    for (const port of this.hub.links()) {
-      if (port instanceof SocketPort) port.end()
-      else port.close()
-    }
+    for (const port of this.hub.links()) port.end()
     this.hub.close()
   }
 

@@ -46,8 +46,7 @@ export class SocketPort extends Port {
     this.#connection.close()
   }
 
-  /** What is queued still goes, then the member sees the end. */
-  end(): void {
+  override end(): void {
     this.#channel.flush()
     this.#connection.end()
   }

@@ -53,9 +53,8 @@ async function serve(seat: Seat): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.on('error', reject).listen({ path: seat.endpointPath, exclusive: true, backlog: 4096 }, resolve)
   })
-  seat.announce()
-  print({ event: 'primary', term: seat.term, instance, pid: process.pid })
-  await new Promise<void>((resolve) => {
+  // Before anybody is told: who reads the line may send the signal at once.
+  const ended = new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve)
     seat.watch({
       onLost: (error) => {
@@ -65,6 +64,9 @@ async function serve(seat: Seat): Promise<void> {
       onEndpointVanished: () => {},
     })
   })
+  seat.announce()
+  print({ event: 'primary', term: seat.term, instance, pid: process.pid })
+  await ended
   seat.closing()
   server.close()
   seat.release({ successorExpected: links.size > 0 })

@@ -1,0 +1,1 @@
+export { memoryWorkspace, type MemoryWorkspace } from './memory-workspace.ts'

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { KIND } from '../../src/wire/frame.ts'
+import { BATCH_BYTES, HEADER_BYTES, MAX_FRAGMENT_BYTES, POOLED_BATCHES } from '../../src/wire/limits.ts'
+import { FrameReader } from '../../src/wire/reader.ts'
+import { BatchPool, BatchWriter, type Batch } from '../../src/wire/writer.ts'
+import { fields, frameOf, type Fields } from './support.ts'
+
+class SpyPool extends BatchPool {
+  taken = 0
+  given = 0
+  override take(bytes: number): Batch {
+    this.taken++
+    return super.take(bytes)
+  }
+  override give(batch: Batch): void {
+    this.given++
+    super.give(batch)
+  }
+}
+
+function setUp(): { pool: SpyPool; writer: BatchWriter; writes: number[]; seen: Fields[]; buffers: Set<Uint8Array> } {
+  const pool = new SpyPool()
+  const seen: Fields[] = []
+  const writes: number[] = []
+  const buffers = new Set<Uint8Array>()
+  const reader = new FrameReader((frame) => seen.push(fields(frame)))
+  const writer = new BatchWriter(pool, (bytes, start, end) => {
+    writes.push(end - start)
+    buffers.add(bytes)
+    reader.push(bytes, start, end)
+  })
+  return { pool, writer, writes, seen, buffers }
+}
+
+describe('BatchWriter', () => {
+  it('one write for all frames of a turn, in order', () => {
+    const { writer, writes, seen } = setUp()
+    for (let number = 1; number <= 100; number++) writer.frame(frameOf({ kind: KIND.PING, number }))
+    assert.equal(writer.pendingBytes, 100 * HEADER_BYTES)
+    assert.deepEqual(writes, [])
+    writer.flush()
+    assert.deepEqual(writes, [100 * HEADER_BYTES])
+    assert.deepEqual(
+      seen.map(({ number }) => number),
+      Array.from({ length: 100 }, (_, i) => i + 1),
+    )
+    assert.equal(writer.pendingBytes, 0)
+  })
+
+  it('a flush without frames writes nothing', () => {
+    const { pool, writer, writes } = setUp()
+    writer.flush()
+    assert.deepEqual([writes.length, pool.taken], [0, 0])
+  })
+
+  it('borrows its buffer for the turn and gives it back', () => {
+    const { pool, writer, buffers } = setUp()
+    for (let turn = 0; turn < 10; turn++) {
+      writer.frame(frameOf({ kind: KIND.PING }))
+      writer.flush()
+    }
+    assert.deepEqual([pool.taken, pool.given, buffers.size], [10, 10, 1])
+    writer.frame(frameOf({ kind: KIND.PING }))
+    writer.discard()
+    assert.deepEqual([pool.given, writer.pendingBytes], [11, 0])
+  })
+
+  it('BATCH_BYTES: what does not fit beside the rest goes in a second write', () => {
+    const { writer, writes, seen } = setUp()
+    const body = 'ab'.repeat(BATCH_BYTES / 2 - HEADER_BYTES)
+    for (let number = 1; number <= 3; number++) writer.frame(frameOf({ kind: KIND.EVENT, flags: 2, number, body }))
+    writer.flush()
+    assert.deepEqual(writes, [BATCH_BYTES, BATCH_BYTES / 2])
+    assert.deepEqual(
+      seen.map(({ number }) => number),
+      [1, 2, 3],
+    )
+  })
+
+  it('a frame larger than the batch gets a buffer of its own, which no pool keeps', () => {
+    const { pool, writer, seen } = setUp()
+    for (const body of ['x'.repeat(MAX_FRAGMENT_BYTES), '€'.repeat(MAX_FRAGMENT_BYTES / 3)]) {
+      writer.frame(frameOf({ kind: KIND.PING, number: 1 }))
+      writer.frame(frameOf({ kind: KIND.EVENT, number: 2, body }))
+      writer.frame(frameOf({ kind: KIND.PING, number: 3 }))
+      writer.flush()
+      assert.deepEqual(
+        seen.splice(0).map((of) => [of.number, of.body.length]),
+        [
+          [1, 0],
+          [2, body.length],
+          [3, 0],
+        ],
+      )
+    }
+    assert.equal(pool.take(1).bytes.length, BATCH_BYTES)
+  })
+
+  it('JSON lines go the same way', () => {
+    const written: string[] = []
+    const writer = new BatchWriter(new BatchPool(), (bytes, start, end) =>
+      written.push(Buffer.from(bytes.subarray(start, end)).toString()),
+    )
+    writer.text('{"é":1}\n')
+    writer.text('[]\n')
+    writer.flush()
+    assert.deepEqual(written, ['{"é":1}\n[]\n'])
+  })
+
+  it('a write that sends the next frame finds the writer ready', () => {
+    const written: number[] = []
+    const writer: BatchWriter = new BatchWriter(new BatchPool(), (_bytes, start, end) => {
+      written.push(end - start)
+      if (written.length === 1) writer.frame(frameOf({ kind: KIND.PONG }))
+    })
+    writer.frame(frameOf({ kind: KIND.PING }))
+    writer.flush()
+    assert.equal(writer.pendingBytes, HEADER_BYTES)
+    writer.flush()
+    assert.deepEqual(written, [HEADER_BYTES, HEADER_BYTES])
+  })
+})
+
+describe('BatchPool', () => {
+  it('POOLED_BATCHES: keeps so many and no more', () => {
+    const pool = new BatchPool()
+    const batches = Array.from({ length: POOLED_BATCHES + 1 }, () => pool.take(1))
+    assert.equal(new Set(batches).size, POOLED_BATCHES + 1)
+    for (const batch of batches) pool.give(batch)
+    const again = new Set(Array.from({ length: POOLED_BATCHES + 1 }, () => pool.take(1)))
+    assert.equal(batches.filter((batch) => again.has(batch)).length, POOLED_BATCHES)
+  })
+})
