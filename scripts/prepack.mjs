@@ -16,20 +16,26 @@ if (process.argv.includes('--undo')) {
   rmSync(mark, { force: true })
 } else if (!existsSync(packed)) {
   if (!existsSync(built)) {
-    console.error('conclave: there is no native binary to pack: run `npm run build:native` or `npm run build:prebuilds`.')
+    console.error(
+      'conclave: there is no native binary to pack: run `npm run build:native` or `npm run build:prebuilds`.',
+    )
     process.exit(1)
   }
   mkdirSync(folder, { recursive: true })
   copyFileSync(built, packed)
   writeFileSync(mark, '')
 } else {
-  const newest = Math.max(...readdirSync(join(root, 'native')).map((name) => statSync(join(root, 'native', name)).mtimeMs))
+  const newest = Math.max(
+    ...readdirSync(join(root, 'native')).map((name) => statSync(join(root, 'native', name)).mtimeMs),
+  )
   const old = readdirSync(join(root, 'prebuilds')).filter((target) => {
     const file = join(root, 'prebuilds', target, 'conclave.node')
     return existsSync(file) && statSync(file).mtimeMs < newest
   })
   if (old.length > 0) {
-    console.error(`conclave: prebuilds/ is older than native/ (${old.join(', ')}): run \`npm run build:prebuilds\` or remove it.`)
+    console.error(
+      `conclave: prebuilds/ is older than native/ (${old.join(', ')}): run \`npm run build:prebuilds\` or remove it.`,
+    )
     process.exit(1)
   }
 }

@@ -2,7 +2,16 @@
 // CONCLAVE_TEST_REQUIRE=all    a test that lacks a program (nc, python3) fails instead of being skipped
 // CONCLAVE_TEST_LIMIT_MS=...   the watchdog's limit for each file; a file asks for more with `// limit: 300 s`
 // CONCLAVE_TEST_CONCURRENCY=n  files at a time; default: the number of processors
-import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
+import {
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, relative, resolve, sep } from 'node:path'
 import { run } from 'node:test'

@@ -26,8 +26,12 @@ export const SWEEP_PAUSE_MS = 1000
 /** Sockets looked at in one sweep; the rest is for the next primary. */
 export const SWEEP_MAX = 256
 
-/** The first pauses between two rounds of a search (A9). One EWOULDBLOCK proves nothing. */
-export const FIRST_PAUSES_MS: readonly number[] = [0.2, 0.3, 0.5, 1, 3]
+/**
+ * The first pauses between two rounds of a search (A9). One EWOULDBLOCK proves nothing. Rule A9 goes to 10 ms after the
+ * fifth; a successor takes about 20 ms to serve, so those who wait for it look every few milliseconds until then
+ * (docs/decisions/004-seek-pauses.md).
+ */
+export const FIRST_PAUSES_MS: readonly number[] = [0.2, 0.3, 0.5, 1, 2, ...new Array<number>(16).fill(3)]
 /** Later pauses are random between these two (A9) ... */
 export const PAUSE_MIN_MS = 10
 export const PAUSE_MAX_MS = 50

@@ -24,7 +24,7 @@ export interface SeatOptions {
   /** No control characters, at most `MAX_NAME_LENGTH`. */
   readonly name: string
   readonly protocol: ProtocolRange
-  /** Terms that other records show (a database, a durable log): the new one is higher (A1, B8). */
+  /** Terms that other records show (a database, a durable log, what this member saw before): the new one is higher (A1, B8). 0: none. */
   readonly records?: readonly number[] | undefined
   /** Default: of this process, asked anew each time, so that a forked child finds out (C11). */
   readonly pid?: (() => number) | undefined

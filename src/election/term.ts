@@ -14,7 +14,7 @@ export interface TermEvidence {
   readonly file: TermRecord
   /** The boot id of now. */
   readonly boot: string | undefined
-  /** Terms of other records: the announcement, the database, the durable log. Impossible ones count as damage. */
+  /** Terms of other records: the announcement, the database, the durable log. 0: there is none yet. Impossible ones count as damage. */
   readonly records: readonly number[]
   /** Traces of an older term that name no number: a damaged announcement. */
   readonly traces?: boolean | undefined
@@ -36,7 +36,7 @@ export function nextTerm({ file, boot, records, traces = false }: TermEvidence):
   const highest = Math.max(0, ...known)
   const doubtful =
     file.type === 'damaged' ||
-    (file.type === 'absent' && (traces || records.length > 0)) ||
+    (file.type === 'absent' && (traces || records.some((record) => record !== 0))) ||
     (file.type === 'term' && file.boot !== boot)
   const next = highest + 1 + (doubtful ? TERM_JUMP : 0)
   if (highest < MAX_TERM) return Math.min(next, MAX_TERM)

@@ -92,6 +92,8 @@ export class Caller {
   /** A link is there: what waits goes out, in the order it was called. */
   attach(sink: FrameSink): void {
     this.#sink = sink
+    this.#unsent.clear()
+    for (const call of this.#pending.values()) if (!call.sent) this.#unsent.add(call)
     this.#sendWaiting()
   }
 

@@ -13,6 +13,7 @@ const file = (term: number) => written(term, 'now')
 describe('nextTerm', () => {
   it('is 1 where nothing was, else one more than the highest on record', () => {
     assert.equal(nextTerm({ file: { type: 'absent' }, boot: 'now', records: [] }), 1)
+    assert.equal(nextTerm({ file: { type: 'absent' }, boot: 'now', records: [0, 0] }), 1, '0 is no record')
     assert.equal(nextTerm({ file: file(7), boot: 'now', records: [] }), 8)
     assert.equal(nextTerm({ file: file(7), boot: 'now', records: [3, 12, 9] }), 13)
     assert.equal(nextTerm({ file: written(7, undefined), boot: undefined, records: [] }), 8)

@@ -5,7 +5,9 @@ import { describe, test } from 'node:test'
 import { blocksOf, printsOf } from '../support/blocks.ts'
 import { execute, NODE_FLAGS, ROOT, temporaryDirectory, workspace, type Scope } from '../support/index.ts'
 
-const DOCUMENTS = ['README.md', ...globSync('docs/**/*.md', { cwd: ROOT })].filter((file) => existsSync(join(ROOT, file)))
+const DOCUMENTS = ['README.md', ...globSync('docs/**/*.md', { cwd: ROOT })].filter((file) =>
+  existsSync(join(ROOT, file)),
+)
 const BLOCKS = DOCUMENTS.flatMap((file) => blocksOf(file, readFileSync(join(ROOT, file), 'utf8')))
 
 /** A folder where `conclave` and the devDependencies are installed. */
@@ -72,7 +74,18 @@ describe('the documents', () => {
 })
 
 describe('blocksOf', () => {
-  const markdown = ['# x', '```ts', 'const a = 1', '```', '', '```ts run continued', 'a // prints: 1', '```', '```sh', '```'].join('\n')
+  const markdown = [
+    '# x',
+    '```ts',
+    'const a = 1',
+    '```',
+    '',
+    '```ts run continued',
+    'a // prints: 1',
+    '```',
+    '```sh',
+    '```',
+  ].join('\n')
 
   test('finds the ts blocks, at their lines', () => {
     const [first, second, ...more] = blocksOf('x.md', markdown)

@@ -15,7 +15,9 @@ function rules(letter: string, count: number): string[] {
 /** The rules that a test file's names begin with: `test('A1: …')`, `test('A8, A9: …')`. */
 function rulesOf(source: string): Set<string> {
   const names = source.matchAll(/\b(?:test|it|describe|suite)(?:\.\w+)?\(\s*(['"`])([ABCF]\d{1,2}\b.*?)\1/g)
-  return new Set([...names].flatMap(([, , name = '']) => /^(?:[ABCF]\d{1,2}[,/ ]*)+/.exec(name)?.[0].match(/[ABCF]\d+/g) ?? []))
+  return new Set(
+    [...names].flatMap(([, , name = '']) => /^(?:[ABCF]\d{1,2}[,/ ]*)+/.exec(name)?.[0].match(/[ABCF]\d+/g) ?? []),
+  )
 }
 
 const TESTED = new Map<string, string[]>()
@@ -67,7 +69,9 @@ describe('docs/testing.md', () => {
 
   test('names files that hold a test of that number', () => {
     const wrong = ROWS.flatMap(({ rule, files }) =>
-      files.filter((file) => TESTED.get(rule)?.includes(file) !== true).map((file) => `${rule}: no such test in ${file}`),
+      files
+        .filter((file) => TESTED.get(rule)?.includes(file) !== true)
+        .map((file) => `${rule}: no such test in ${file}`),
     )
     assert.deepEqual(wrong, [])
   })
@@ -81,7 +85,8 @@ describe('docs/testing.md', () => {
   })
 
   test('how rules are read from names', () => {
-    const source = "test('A1: x'), test(\"A8, A9: y\"), it(`B12 z`), test('AB1'), test('says A2'), describe(\n'C3', test.skip('F1: '"
+    const source =
+      "test('A1: x'), test(\"A8, A9: y\"), it(`B12 z`), test('AB1'), test('says A2'), describe(\n'C3', test.skip('F1: '"
     assert.deepEqual([...rulesOf(source)], ['A1', 'A8', 'A9', 'B12', 'C3', 'F1'])
     assert.deepEqual(rowsOf('| A1 | x | `test/a.test.ts`, `test/b.test.ts` |\n| B2  | y | waits for z |'), [
       { rule: 'A1', state: '`test/a.test.ts`, `test/b.test.ts`', files: ['test/a.test.ts', 'test/b.test.ts'] },

@@ -28,7 +28,8 @@ export function blocksOf(file: string, markdown: string): Block[] {
       if (unknown.length > 0) throw new Error(`${file}:${at + 1}: \`\`\`ts ${unknown.join(' ')}: not a known word`)
       const placed = words.includes('continued') ? [...before] : []
       while (placed.length <= at) placed.push('')
-      for (const line of lines.slice(at + 1, end)) placed.push(line.startsWith(indent) ? line.slice(indent.length) : line)
+      for (const line of lines.slice(at + 1, end))
+        placed.push(line.startsWith(indent) ? line.slice(indent.length) : line)
       before = placed
       blocks.push({ file, line: at + 2, code: placed.join('\n'), run: words.includes('run') })
     }

@@ -433,6 +433,7 @@ export class LocalEngine implements Engine {
       flush: this.#flush,
       self: this.self,
       previousTerm,
+      seenTerm: this.#role.term,
       expected,
       succeeds: previous.type !== 'absent',
       onWarning: (error) => this.#tell({ type: 'warning', error }),

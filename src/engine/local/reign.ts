@@ -29,6 +29,8 @@ export interface ReignOptions {
   readonly version: number
   readonly minVersion: number
   readonly previousTerm: number
+  /** Highest term this member has seen: the new one is higher. */
+  readonly seenTerm: number
   readonly expected: ReadonlySet<string> | undefined
   readonly succeeds: boolean
   readonly limits: Readonly<Record<string, number | undefined>>
@@ -54,7 +56,7 @@ export class Reign {
     const { workspace, lock, self, flush, pool, limits } = options
     this.#options = options
     try {
-      this.seat = takeSeat(workspace, lock, { instance: self.id, name: self.name, protocol: PROTOCOL })
+      this.seat = takeSeat(workspace, lock, { instance: self.id, name: self.name, protocol: PROTOCOL, records: [options.seenTerm] })
     } catch (error) {
       lock.close()
       throw error
