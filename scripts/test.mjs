@@ -29,6 +29,7 @@ const files = globSync('test/**/*.test.ts', { cwd: root, exclude: ['**/node_modu
 /** Everything that tests leave on disk lies below; its name marks every process they start. */
 const base = mkdtempSync(join(realpathSync(process.platform === 'win32' ? tmpdir() : '/tmp'), 'cv-'))
 process.env['CONCLAVE_TEST_BASE'] = process.env['TMPDIR'] = base
+process.env['NODE_DISABLE_COMPILE_CACHE'] = '1' // it would lie there too
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
 process.once('exit', () => rmSync(base, { recursive: true, force: true }))
 

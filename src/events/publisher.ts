@@ -43,7 +43,6 @@ export class Publisher {
   /** A long event on its way: later ones of this publisher must not overtake it. */
   #long: OutgoingTransfer | undefined
   #closed: ConclaveError | undefined
-  #idle: (() => void)[] = []
 
   constructor(options: { maxUnacked?: number | undefined; maxUnackedBytes?: number | undefined } = {}) {
     this.#maxUnacked = options.maxUnacked ?? MAX_UNACKED_PUBLISHES
@@ -73,16 +72,19 @@ export class Publisher {
     return promise
   }
 
-  /** @param last the highest number of ours that this switchboard has taken, 0 when it knows us not */
+  /**
+   * Repeats what is not acknowledged, in order.
+   * @param last the highest number of ours that this switchboard has taken, 0 when it knows us not: those up to it are
+   * sent without their body, and answered again
+   */
   attach(sink: Sink, term: number, last: number): void {
     this.#sink = sink
     this.#term = term
     this.#long = undefined
     this.#waiting = []
     for (const publish of this.#unacked.values()) {
-      if (publish.number <= last) continue
       this.counters.repeated++
-      this.#queue(publish)
+      this.#queue(publish.number <= last ? { ...publish, body: undefined } : publish)
     }
   }
 
@@ -100,13 +102,6 @@ export class Publisher {
       publish.reject(new ConclaveError(error.code, error.message, { cause: error.cause, outcome: 'unknown' }))
     }
     this.#unacked.clear()
-    this.#settleIdle()
-  }
-
-  /** Resolves when everything is acknowledged. */
-  idle(): Promise<void> {
-    if (this.#unacked.size === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#idle.push(resolve))
   }
 
   /** PUBLISHED: the acknowledgement, or a refusal in its body. */
@@ -117,7 +112,6 @@ export class Publisher {
     this.#bytes -= publish.bytes
     if (frame.hasBody) publish.reject(errorFromWire(JSON.parse(frame.text)))
     else publish.resolve(seqOf(this.#term, frame.c))
-    if (this.#unacked.size === 0) this.#settleIdle()
   }
 
   #refusal(topic: string, bytes: number): Error | undefined {
@@ -171,9 +165,5 @@ export class Publisher {
 
   readonly #count = (): void => {
     this.counters.rejected++
-  }
-
-  #settleIdle(): void {
-    for (const resolve of this.#idle.splice(0)) resolve()
   }
 }

@@ -183,8 +183,11 @@ export class Subscriber {
   receive(frame: Frame): void {
     const subscription = this.#subscriptions.get(frame.b)
     if (subscription === undefined) return
-    if (frame.kind === KIND.MISSED) this.#miss(subscription, frame.number, (frame.flags & FLAG.INEXACT) === 0)
-    else if (frame.hasBody) this.#subscribed(subscription, frame)
+    if (frame.kind === KIND.MISSED) {
+      this.#miss(subscription, frame.number, (frame.flags & FLAG.INEXACT) === 0)
+      // Told as lost: a later link must not be asked for them again.
+      subscription.seq = seqOf(this.#term, frame.c)
+    } else if (frame.hasBody) this.#subscribed(subscription, frame)
   }
 
   /** EVENT, of a publisher that was introduced. */
@@ -194,7 +197,7 @@ export class Subscriber {
     const seq = seqOf(this.#term, frame.c)
     subscription.seen++
     subscription.seq = seq
-    if (!subscription.isNew(publisher.id, frame.number)) {
+    if (publisher.id !== '' && !subscription.isNew(publisher.id, frame.number)) {
       this.duplicates++
       return
     }

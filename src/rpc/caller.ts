@@ -6,6 +6,9 @@ import { MAX_CALLS_IN_FLIGHT, MAX_PENDING_BYTES, MAX_PENDING_CALLS } from './lim
 import { PendingCall, type CallSpec, type Reply } from './pending.ts'
 import type { DeadlineWheel } from './timers.ts'
 
+/** Who says that a call failed, in field `c` of a FAILURE: the member that was called, or the switchboard. */
+export const FAILED_BY = { CALLEE: 0, SWITCHBOARD: 1 } as const
+
 /** What a caller or a dispatcher sends its frames through: the link of the moment. */
 export interface FrameSink {
   /** Takes name and body before it returns. @throws `TOO_LARGE` before anything is sent */
@@ -43,6 +46,9 @@ export class Caller {
   readonly #frame = new Frame()
   readonly counters: CallerCounters = { calls: 0, repeated: 0, timedOut: 0, unknownReplies: 0 }
   #sink: FrameSink | undefined
+  /** The primary said goodbye: requests wait for its successor, what belongs to older ones still goes. */
+  #held = false
+  #sending = false
   #bytes = 0
   #inFlight = 0
   #number = 0
@@ -84,7 +90,8 @@ export class Caller {
       call.onAbort = () => this.#abort(call, signal.reason)
       signal.addEventListener('abort', call.onAbort, { once: true })
     }
-    if (this.#sink === undefined || this.#inFlight >= MAX_CALLS_IN_FLIGHT) this.#unsent.add(call)
+    // Numbers rise on a link, or a goodbye could not say by one number what was taken (rule A13).
+    if (this.#unsent.size > 0 || !this.#open) this.#unsent.add(call)
     else this.#send(call)
     return call
   }
@@ -92,6 +99,7 @@ export class Caller {
   /** A link is there: what waits goes out, in the order it was called. */
   attach(sink: FrameSink): void {
     this.#sink = sink
+    this.#held = false
     this.#unsent.clear()
     for (const call of this.#pending.values()) if (!call.sent) this.#unsent.add(call)
     this.#sendWaiting()
@@ -102,7 +110,7 @@ export class Caller {
    * (rule A13). Answers to the others still come.
    */
   hold(last: number): void {
-    this.#sink = undefined
+    this.#held = true
     for (const call of this.#pending.values()) if (call.sent && call.number > last) this.#unsend(call)
   }
 
@@ -137,6 +145,11 @@ export class Caller {
     this.#sink = undefined
   }
 
+  /** The consumer of a stream has read all and waits for more: the patience for the next item begins. */
+  waits(call: PendingCall): void {
+    if (call.spec.patienceMs !== undefined && this.#pending.has(call.number)) this.#postpone(call)
+  }
+
   /** The consumer read items of a stream: its producer may send as many bytes more. */
   credit(call: PendingCall, bytes: number): void {
     if (!call.sent || !this.#pending.has(call.number)) return
@@ -167,7 +180,7 @@ export class Caller {
         call.reply.error(error as Error)
       }
     }
-    if (this.#unsent.size > 0 && this.#sink !== undefined) this.#sendWaiting()
+    this.#sendWaiting()
   }
 
   #refusal(spec: CallSpec, bytes: number): Error | undefined {
@@ -178,7 +191,7 @@ export class Caller {
       })
     }
     if (spec.signal?.aborted === true) return aborted(spec, 'not-committed')
-    if (spec.deadline <= this.#wheel.now()) return this.#timeout(spec, 'not-committed')
+    if (!(spec.deadline > this.#wheel.now())) return this.#timeout(spec, 'not-committed')
     const { maxPendingCalls = MAX_PENDING_CALLS, maxPendingBytes = MAX_PENDING_BYTES } = this.#options
     if (this.#pending.size >= maxPendingCalls) {
       const text = `${this.#pending.size} calls of this member have not ended: await some before making more.`
@@ -191,27 +204,39 @@ export class Caller {
     return undefined
   }
 
+  get #open(): boolean {
+    return this.#sink !== undefined && !this.#held && this.#inFlight < MAX_CALLS_IN_FLIGHT
+  }
+
+  /** In the primary the answer may come before `send` returns. */
   #send(call: PendingCall): void {
-    try {
-      call.transfer = this.#sink!.send(call.encode(this.#frame))
-    } catch (error) {
-      this.#fail(call, error as Error)
-      return
-    }
+    const sink = this.#sink!
     call.sent = true
-    call.position = this.#sink!.position ?? 0
     this.#inFlight++
+    try {
+      call.transfer = sink.send(call.encode(this.#frame))
+      call.position = sink.position ?? 0
+    } catch (error) {
+      if (!this.#pending.has(call.number)) return
+      this.#inFlight--
+      call.sent = false
+      this.#fail(call, error as Error)
+    }
   }
 
   #sendWaiting(): void {
+    if (this.#sending || this.#unsent.size === 0) return
+    this.#sending = true
     for (const call of this.#unsent) {
-      if (this.#sink === undefined || this.#inFlight >= MAX_CALLS_IN_FLIGHT) return
+      if (!this.#open) break
       this.#unsent.delete(call)
       this.#send(call)
     }
+    this.#sending = false
   }
 
   #unsend(call: PendingCall): void {
+    if (call.transfer?.ended === false) call.transfer.abort()
     call.sent = false
     call.transfer = undefined
     this.#inFlight--
@@ -255,16 +280,22 @@ export class Caller {
         outcome: 'unknown',
       })
     }
-    const lost = error.code === 'CALLEE_LOST' || error.code === 'PRIMARY_LOST'
-    if (lost && call.spec.idempotent === true && this.#wheel.now() < call.deadline) {
+    // Only what the switchboard itself says: a handler may have passed on the loss of a call of its own.
+    const bySwitchboard = frame.c === FAILED_BY.SWITCHBOARD
+    if (bySwitchboard && error.code === 'PRIMARY_LOST' && error.outcome === 'not-committed' && this.#held) {
+      this.#unsend(call)
+    } else if (bySwitchboard && error.code === 'CALLEE_LOST' && call.repeatable && this.#wheel.now() < call.deadline) {
       this.#repeat(call)
-      return
-    }
-    this.#fail(call, error)
+    } else this.#fail(call, error)
   }
 
   readonly #expired = (call: PendingCall): void => {
     if (!this.#pending.has(call.number)) return
+    // A reader that has not read what is there is not waiting for the producer.
+    if (call.spec.patienceMs !== undefined && call.reply.unread?.() === true) {
+      this.#postpone(call)
+      return
+    }
     this.counters.timedOut++
     this.#cancel(call)
     this.#fail(call, this.#timeout(call.spec, call.outcome))
@@ -304,6 +335,7 @@ export class Caller {
     this.#bytes -= call.bytes
     if (call.deadline !== Infinity) this.#wheel.remove(call)
     if (call.onAbort !== undefined) call.spec.signal?.removeEventListener('abort', call.onAbort)
+    if (this.#closed === undefined) this.#sendWaiting()
   }
 }
 

@@ -47,17 +47,19 @@ export class Dispatcher {
   #open = false
   #running = 0
   #streams = 0
+  /** Notifications that run: nobody asks after them, but the end of the member aborts them. */
+  readonly #silent = new Set<Run>()
   readonly #keptRuns = new Set<Run>()
   #keptBytes = 0
   #sink: FrameSink | undefined
-  #idle: (() => void)[] = []
 
   constructor(wheel: DeadlineWheel) {
     this.#wheel = wheel
   }
 
+  /** Requests that run or are about to. */
   get running(): number {
-    return this.#running
+    return this.#running + this.#queue.length
   }
 
   /** @throws `CONFLICT` when the method is offered already */
@@ -96,8 +98,9 @@ export class Dispatcher {
     const peer = this.#bySlot.get(slot)
     if (peer === undefined) return
     this.#bySlot.delete(slot)
+    if (peer.slot !== slot) return
     peer.slot = 0
-    if (peer.runs.size === 0) this.#peers.delete(peer.ref.id)
+    this.#forgetIdle(peer)
   }
 
   /** The link is gone. */
@@ -112,7 +115,7 @@ export class Dispatcher {
         peer.runs.delete(run.number)
       }
       peer.slot = 0
-      if (peer.runs.size === 0) this.#peers.delete(peer.ref.id)
+      this.#forgetIdle(peer)
     }
     this.#bySlot.clear()
   }
@@ -121,6 +124,8 @@ export class Dispatcher {
   close(reason: ConclaveError): void {
     this.#open = false
     this.#queue = []
+    for (const run of this.#silent) run.abort(reason)
+    this.#silent.clear()
     for (const peer of this.#peers.values()) {
       for (const run of peer.runs.values()) {
         run.abort(reason)
@@ -132,13 +137,6 @@ export class Dispatcher {
     this.#bySlot.clear()
     this.#keptRuns.clear()
     this.#sink = undefined
-    this.#settleIdle()
-  }
-
-  /** Resolves when nothing runs. */
-  idle(): Promise<void> {
-    if (this.#running === 0 && this.#queue.length === 0) return Promise.resolve()
-    return new Promise((resolve) => this.#idle.push(resolve))
   }
 
   /** REQUEST, CANCEL or CREDIT. */
@@ -161,11 +159,13 @@ export class Dispatcher {
     if (peer === undefined) return
     this.counters.requests++
     const known = peer.runs.get(frame.number)
-    if (known !== undefined) {
+    if (known !== undefined && !known.aborted) {
       this.counters.attached++
       if (known.kept !== undefined) this.#answer(known, known.kept)
       return
     }
+    // Aborted when its caller's link broke; the caller is back, and the old run must not answer for the new one.
+    if (known !== undefined) known.ended = true
     const { method, traceparent } = splitName(frame)
     let params: unknown
     try {
@@ -180,7 +180,8 @@ export class Dispatcher {
       return
     }
     const run = new Run(peer, frame, method, traceparent, params)
-    if (!run.silent) peer.runs.set(run.number, run)
+    if (run.silent) this.#silent.add(run)
+    else peer.runs.set(run.number, run)
     this.#queue.push(run)
     this.#schedule()
   }
@@ -220,7 +221,6 @@ export class Dispatcher {
       this.#start(queue[i]!)
     }
     this.#schedule()
-    if (this.#running === 0) this.#settleIdle()
   }
 
   #start(run: Run): void {
@@ -228,7 +228,7 @@ export class Dispatcher {
       this.#fail(run, run.reason)
       return
     }
-    if (run.deadline <= this.#wheel.now()) {
+    if (!(run.deadline > this.#wheel.now())) {
       this.counters.expired++
       const text = `${run.method} arrived after its deadline and was not started.`
       this.#fail(run, new ConclaveError('TIMEOUT', text, { outcome: 'not-committed' }))
@@ -241,69 +241,74 @@ export class Dispatcher {
       return
     }
     this.#running++
-    let result: unknown
-    try {
-      result = handler(run)
-    } catch (error) {
-      this.#running--
-      this.#fail(run, error)
-      return
-    }
-    if (isThenable(result)) {
-      result.then(
-        (value) => this.#finished(run, value),
-        (error: unknown) => {
-          this.#running--
-          this.#fail(run, error)
-        },
-      )
-    } else this.#finished(run, result)
+    void this.#run(run, handler)
   }
 
-  #finished(run: Run, value: unknown): void {
+  /** Never rejects. What a handler returns at once is answered at once. */
+  #run(run: Run, handler: RequestHandler): void | Promise<void> {
+    try {
+      const result = handler(run)
+      if (!isThenable(result)) return this.#finished(run, result)
+      return Promise.resolve(result).then(
+        (value) => this.#finished(run, value),
+        (error: unknown) => this.#threw(run, error),
+      )
+    } catch (error) {
+      this.#threw(run, error)
+    }
+  }
+
+  #threw(run: Run, error: unknown): void {
+    this.#running--
+    this.#fail(run, error)
+  }
+
+  #finished(run: Run, value: unknown): void | Promise<void> {
     if (isAsyncIterator(value)) {
-      void this.#iterate(run, value).finally(() => {
-        this.#running--
-        if (this.#running === 0) this.#settleIdle()
-      })
-      return
+      return this.#iterate(run, value).then(
+        (result) => {
+          this.#running--
+          this.#succeed(run, result)
+        },
+        (error: unknown) => this.#threw(run, error),
+      )
     }
     this.#running--
     this.#succeed(run, value)
   }
 
-  async #iterate(run: Run, iterator: AsyncIterator<unknown>): Promise<void> {
-    if (run.streaming && this.#streams >= MAX_STREAMS) {
-      const text = `This member serves ${MAX_STREAMS} streams already: read or leave some of them first.`
-      this.#fail(run, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
-      await iterator.return?.()
-      return
-    }
+  /** @returns what the iterator returned; whatever else ends it, the iterator is told */
+  async #iterate(run: Run, iterator: AsyncIterator<unknown>): Promise<unknown> {
+    let unread = 0
     this.#streams++
     try {
+      if (run.streaming && this.#streams > MAX_STREAMS) {
+        const text = `This member serves ${MAX_STREAMS} streams already: read or leave some of them first.`
+        throw new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
+      }
       for (;;) {
         const step = await iterator.next()
-        if (step.done === true) {
-          this.#succeed(run, step.value)
-          return
-        }
+        if (step.done === true) return step.value
         if (run.streaming && !run.aborted) await this.#sendItem(run, step.value)
-        if (run.aborted) {
-          await iterator.return?.()
-          this.#fail(run, run.reason)
-          return
-        }
+        // Items that nobody reads must not keep the sockets from being served (rule F3).
+        else if (++unread % REQUESTS_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
+        if (run.aborted) throw run.reason!
       }
     } catch (error) {
-      this.#fail(run, error)
+      try {
+        await iterator.return?.()
+      } catch {
+        // What ended it comes first.
+      }
+      throw error
     } finally {
       this.#streams--
     }
   }
 
   async #sendItem(run: Run, value: unknown): Promise<void> {
-    const frame = this.#frame.set(KIND.ITEM, 0, run.peer.slot, 0, 0, run.number, 0)
-    putBody(frame, encodeBody(value, `An item of ${run.method}`))
+    const body = encodeBody(value, `An item of ${run.method}`)
+    const frame = putBody(this.#frame.set(KIND.ITEM, 0, run.peer.slot, 0, 0, run.number, 0), body)
     run.credit -= frame.bodyBytes() + ITEM_OVERHEAD_BYTES
     const transfer = this.#sink?.send(frame)
     if (transfer !== undefined && !transfer.ended) await ended(transfer)
@@ -339,8 +344,11 @@ export class Dispatcher {
       this.#drop(run)
       return
     }
-    const body = JSON.stringify(errorToWire(error))
-    this.#reply(run, new Frame().set(KIND.FAILURE, 0, 0, 0, 0, run.number, 0).withBody(body))
+    try {
+      this.#reply(run, failure(run, error))
+    } catch (unsendable) {
+      this.#reply(run, failure(run, unsendable))
+    }
   }
 
   #reply(run: Run, answer: Frame): void {
@@ -379,20 +387,26 @@ export class Dispatcher {
 
   #drop(run: Run): void {
     const { peer } = run
+    this.#silent.delete(run)
     if (peer.runs.get(run.number) === run) peer.runs.delete(run.number)
     if (run.kept !== undefined) {
       this.#keptRuns.delete(run)
       this.#keptBytes -= run.kept.bodyBytes() + ITEM_OVERHEAD_BYTES
       run.kept = undefined
     }
-    if (peer.slot === 0 && peer.runs.size === 0) this.#peers.delete(peer.ref.id)
-    if (this.#running === 0) this.#settleIdle()
+    this.#forgetIdle(peer)
   }
 
-  #settleIdle(): void {
-    if (this.#queue.length > 0) return
-    for (const resolve of this.#idle.splice(0)) resolve()
+  /** A member that is gone, and of whose runs nothing is left. Another link may have introduced it anew. */
+  #forgetIdle(peer: Peer): void {
+    if (peer.slot === 0 && peer.runs.size === 0 && this.#peers.get(peer.ref.id) === peer) {
+      this.#peers.delete(peer.ref.id)
+    }
   }
+}
+
+function failure(run: Run, error: unknown): Frame {
+  return new Frame().set(KIND.FAILURE, 0, 0, 0, 0, run.number, 0).withBody(JSON.stringify(errorToWire(error)))
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -22,18 +22,27 @@ export class IncomingStream {
     again: () => {
       this.#read = 0
     },
+    unread: () => this.#items.length > 0,
   }
   readonly #items: { readonly value: unknown; readonly bytes: number }[] = []
   readonly #waiting: Waiting[] = []
   readonly #credit: (bytes: number) => void
+  readonly #waits: () => void
   #resolve!: (value: unknown) => void
   #reject!: (error: unknown) => void
   #read = 0
   #end: { readonly value: unknown } | { readonly error: unknown } | undefined
   #left = false
+  /** An item that had waited was read since the reader waited last. */
+  #taken = false
 
-  constructor(credit: (bytes: number) => void) {
+  /**
+   * @param credit what was read: the producer may send as many bytes more
+   * @param waits the reader has read all and waits for more
+   */
+  constructor(credit: (bytes: number) => void, waits: () => void = () => {}) {
     this.#credit = credit
+    this.#waits = waits
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -44,6 +53,7 @@ export class IncomingStream {
   next(): Promise<IteratorResult<unknown, unknown>> {
     const item = this.#items.shift()
     if (item !== undefined) {
+      this.#taken = true
       this.#consumed(item.bytes)
       return Promise.resolve({ done: false, value: item.value })
     }
@@ -55,7 +65,13 @@ export class IncomingStream {
       // The error is the caller's own, whatever the handler threw.
       return Promise.reject(end.error as Error)
     }
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+    const had = this.#taken
+    this.#taken = false
+    const step = new Promise<IteratorResult<unknown, unknown>>((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+    })
+    if (had) this.#waits()
+    return step
   }
 
   /** The reader left: what comes is dropped. */

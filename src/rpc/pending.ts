@@ -29,6 +29,8 @@ export interface Reply {
   item?(frame: Frame): void
   /** The call is sent once more, to another member or another primary. */
   again?(): void
+  /** Whether items wait for their reader. */
+  unread?(): boolean
 }
 
 /** A call that has not ended. */
@@ -72,12 +74,12 @@ export class PendingCall {
 
   /** What is known when the call ends without its answer. */
   get outcome(): 'unknown' | 'not-committed' {
-    return this.sent ? 'unknown' : 'not-committed'
+    return this.sent && this.transfer?.ended !== false ? 'unknown' : 'not-committed'
   }
 
   encode(frame: Frame): Frame {
     const { kind = KIND.REQUEST, method, target, traceparent, body } = this.spec
-    frame.set(kind, this.flags, target.slot ?? 0, this.attempt, target.mode, this.number, this.spec.deadline)
+    frame.set(kind, this.flags, target.slot ?? 0, this.attempt, target.mode, this.number, this.deadline)
     frame.withName(joinName(method, target.text, traceparent))
     return putBody(frame, body)
   }

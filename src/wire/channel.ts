@@ -182,21 +182,18 @@ export class Channel {
 
   /** One fragment of each transfer in turn, while the transport takes everything at once. */
   #turn(): void {
-    let progress = this.#out.size > 0
-    while (progress && !this.#blocked) {
-      progress = false
-      for (const transfer of this.#out.values()) {
-        if (this.#blocked) break
-        if (!transfer.ready) continue
-        if (transfer.next(this.#scratch)) this.#writer.frame(this.#scratch)
-        if (transfer.spent) this.#finished(transfer)
-        progress = true
-      }
+    for (const transfer of this.#out.values()) {
+      if (this.#blocked) return
+      if (!transfer.ready) continue
+      if (transfer.next(this.#scratch)) this.#writer.frame(this.#scratch)
+      this.#out.delete(transfer.id)
+      // Behind the others, where this loop comes to it again, or the next turn does.
+      if (transfer.spent) this.#finished(transfer)
+      else this.#out.set(transfer.id, transfer)
     }
   }
 
   #finished(transfer: OutgoingTransfer): void {
-    this.#out.delete(transfer.id)
     while (this.#waiting.length > 0 && this.#out.size < MAX_TRANSFERS) {
       const next = this.#waiting.shift()!
       if (!next.ended) this.#out.set(next.id, next)

@@ -81,7 +81,11 @@ describe('docs/testing.md', () => {
       const row = ROWS.find((candidate) => candidate.rule === rule)
       return files.filter((file) => row?.files.includes(file) !== true).map((file) => `${rule}: ${file}`)
     })
-    assert.deepEqual(missing, [], 'CONCLAVE_UPDATE=1 npm test -- house/rules writes them into docs/testing.md')
+    assert.deepEqual(
+      missing,
+      [],
+      'CONCLAVE_UPDATE=1 npm test -- house/rules, then npm run format, writes them into docs/testing.md',
+    )
   })
 
   test('how rules are read from names', () => {

@@ -36,6 +36,10 @@ function exportsOf(declarations: string): string[] {
   return [...listed, ...direct].sort()
 }
 
+function kindOf(name: string): 'value' | 'type' {
+  return name.startsWith('type ') ? 'type' : 'value'
+}
+
 test('the packed tarball', async (t) => {
   const folder = temporaryDirectory(t)
   const packed = await pack(t, folder)
@@ -105,15 +109,16 @@ test('the packed tarball', async (t) => {
   })
 
   await t.test('exports what test/package/exports.json says', async (t) => {
-    const now: Record<string, readonly string[]> = {}
+    const now: Record<string, Readonly<Record<string, 'value' | 'type'>>> = {}
     for (const [entry, target] of Object.entries(manifest().exports)) {
       if (typeof target === 'string') continue
-      now[entry] = exportsOf(readFileSync(join(root, target.types), 'utf8'))
+      const names = exportsOf(readFileSync(join(root, target.types), 'utf8'))
+      now[entry] = Object.fromEntries(names.map((name) => [name.replace(/^type /, ''), kindOf(name)]))
       const code = `console.log(JSON.stringify(Object.keys(await import('${join('conclave', entry)}')).sort()))`
       const args = ['--input-type=module', '-e', code]
       const { stdout, stderr } = await execute(t, process.execPath, args, { cwd: app })
       assert.equal(stderr, '')
-      const values = now[entry]?.filter((name) => !name.startsWith('type '))
+      const values = names.filter((name) => kindOf(name) === 'value')
       assert.deepEqual(JSON.parse(stdout), values, `${entry}: values as imported, and as declared`)
     }
     if (process.env['CONCLAVE_UPDATE'] === '1') writeFileSync(SNAPSHOT, `${JSON.stringify(now, null, 2)}\n`)

@@ -195,7 +195,8 @@ export class Pipe {
     direction.writes++
     direction.bytes.push(bytes)
     direction.held += bytes.length
-    direction.congested = direction.held > this.#capacity
+    // As a socket: no until all of it is gone.
+    direction.congested ||= direction.held > this.#capacity
     return !direction.congested
   }
 

@@ -5,6 +5,7 @@ import { ReplayRing } from '../../events/ring.ts'
 import type { SubscribeBody, SubscribedBody } from '../../events/subscriber.ts'
 import { checkPattern, checkTopic, TopicMatcher } from '../../events/topics.ts'
 import { FLAG, Frame, KIND } from '../../wire/frame.ts'
+import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import { MAX_HUB_BYTES, MAX_LINK_SUBSCRIPTIONS } from './limits.ts'
 import type { Port } from './port.ts'
@@ -19,6 +20,7 @@ interface Entry {
   readonly body: Uint8Array
   readonly flags: number
   readonly publisherSlot: number
+  readonly publisher: MemberRef
   readonly number: number
   readonly time: number
   /** Queues it waits in. */
@@ -58,6 +60,8 @@ export interface EventRouterOptions {
   readonly ringMaxBytes?: number | undefined
   /** Option `maxQueued` of subscriptions that name none. */
   readonly maxQueued?: number | undefined
+  /** Whether the member of a slot is here, so that everybody knows whom the slot names. */
+  readonly isHere: (slot: number) => boolean
 }
 
 const ENTRY_OVERHEAD_BYTES = 128
@@ -113,16 +117,16 @@ export class EventRouter {
       port.send(new Frame().set(KIND.PUBLISHED, 0, 0, 0, 0, frame.number, 0).withBody(body))
       return undefined
     }
-    const number = this.#append(topic, frame.copyBody(), frame.flags & FLAG.RAW, port.slot, frame.number, frame.time)
+    const number = this.#append(topic, frame.copyBody(), frame.flags & FLAG.RAW, port, frame.number, frame.time)
     session.acknowledged(frame.number, number)
     return number
   }
 
   /** An event of the system's own. */
-  announce(publisherSlot: number, topic: string, data: unknown): void {
+  announce(publisher: Pick<Port, 'slot' | 'ref'>, topic: string, data: unknown): void {
     checkTopic(topic, 'system')
     const body = new Frame().withBody(JSON.stringify(data)).copyBody()
-    this.#append(topic, body, 0, publisherSlot, 0, Date.now())
+    this.#append(topic, body, 0, publisher, 0, Date.now())
   }
 
   /** Answers SUBSCRIBED, then what is replayed. A refusal is answered as well. */
@@ -177,6 +181,19 @@ export class EventRouter {
     session.detached.clear()
   }
 
+  /**
+   * The term is over. A link to which nothing more is due has had all of it, or is told how much it has not.
+   * @returns false when something is still due
+   */
+  finish(port: Port): boolean {
+    if (port.backlog.size > 0) return false
+    for (const subscription of port.subscriptions.values()) {
+      const { count, atLeast } = subscription.queue?.unreported ?? { count: 0, atLeast: 0 }
+      if (count > 0) this.#tellMissed(subscription, port, count, atLeast, this.#number)
+    }
+    return true
+  }
+
   /** Events that wait for a link, and their bytes. */
   backlogOf(port: Port): { events: number; bytes: number; dropped: number } {
     let events = 0
@@ -190,14 +207,22 @@ export class EventRouter {
     return { events, bytes, dropped }
   }
 
-  #append(topic: string, body: Uint8Array, flags: number, slot: number, number: number, time: number): number {
+  #append(
+    topic: string,
+    body: Uint8Array,
+    flags: number,
+    publisher: Pick<Port, 'slot' | 'ref'>,
+    number: number,
+    time: number,
+  ): number {
     const entry: Entry = {
       seq: ++this.#number,
       bytes: body.length + ENTRY_OVERHEAD_BYTES,
       topic,
       body,
       flags,
-      publisherSlot: slot,
+      publisherSlot: publisher.slot,
+      publisher: publisher.ref,
       number,
       time,
       waiting: 0,
@@ -210,14 +235,18 @@ export class EventRouter {
 
   #offer(subscription: HubSubscription, entry: Entry): void {
     subscription.matched++
-    const { port } = subscription
+    const { port, queue } = subscription
     if (port === undefined) return
-    if (port.congested || subscription.long !== undefined || (subscription.queue?.size ?? 0) > 0) {
+    const blocked = port.congested || subscription.long !== undefined
+    // A queue that was emptied over budget still has a loss to tell.
+    if (blocked || (queue !== undefined && (queue.size > 0 || queue.unreported.atLeast > 0))) {
       this.#enqueue(subscription, port, entry)
+      if (!blocked && subscription.port === port) this.#pumpOne(subscription, port)
     } else this.#send(subscription, port, entry)
   }
 
   #send(subscription: HubSubscription, port: Port, entry: Entry): void {
+    if (!this.#options.isHere(entry.publisherSlot)) this.#name(port, entry)
     const frame = this.#frame
     frame.set(KIND.EVENT, entry.flags, entry.publisherSlot, subscription.id, entry.seq, entry.number, entry.time)
     frame.nameText = entry.topic
@@ -227,11 +256,24 @@ export class EventRouter {
     const transfer = port.send(frame)
     if (transfer === undefined || transfer.ended) return
     subscription.long = transfer
+    // It is not delivered before its last fragment is.
+    port.backlog.add(subscription)
     transfer.onEnd = () => {
       if (subscription.long !== transfer) return
       subscription.long = undefined
       if (subscription.port === port) this.#pumpOne(subscription, port)
     }
+  }
+
+  /** Says who published what comes next: its member has left, perhaps before this link began. */
+  #name(port: Port, { publisherSlot, publisher }: Entry): void {
+    if (port.named === publisherSlot) return
+    port.named = publisherSlot
+    port.send(
+      this.#frame
+        .set(KIND.MEMBER, 0, publisherSlot, 0, MEMBER_STATE.PAST, 0, 0)
+        .withBody(JSON.stringify({ ...publisher, joined: '' })),
+    )
   }
 
   #enqueue(subscription: HubSubscription, port: Port, entry: Entry): void {
@@ -287,17 +329,18 @@ export class EventRouter {
     const { queue } = subscription
     while (queue !== undefined && queue.size > 0 && !port.congested && subscription.long === undefined) {
       const entry = queue.shift()!
-      if (this.#missed > 0) this.#tellMissed(subscription, port)
+      if (this.#missed > 0) this.#tellMissed(subscription, port, this.#missed, this.#atLeast, entry.seq - 1)
       this.#send(subscription, port, entry)
     }
-    if (queue !== undefined && queue.size > 0) return
+    if (subscription.long !== undefined || (queue !== undefined && queue.size > 0)) return
     port.backlog.delete(subscription)
     this.#lagging.delete(subscription)
   }
 
-  #tellMissed(subscription: HubSubscription, port: Port): void {
-    const flags = Number.isFinite(this.#missed) ? 0 : FLAG.INEXACT
-    port.send(this.#frame.set(KIND.MISSED, flags, 0, subscription.id, 0, this.#atLeast, 0))
+  /** @param through number of the last event that is accounted for with this */
+  #tellMissed(subscription: HubSubscription, port: Port, missed: number, atLeast: number, through: number): void {
+    const flags = Number.isFinite(missed) ? 0 : FLAG.INEXACT
+    port.send(this.#frame.set(KIND.MISSED, flags, 0, subscription.id, through, atLeast, 0))
   }
 
   #disconnect(subscription: HubSubscription, port: Port): void {

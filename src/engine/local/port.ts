@@ -30,6 +30,12 @@ export abstract class Port {
   /** Subscriptions with events that wait for room. */
   readonly backlog: Set<HubSubscription> = new Set()
   closed = false
+  /** Requests that wait at the switchboard. */
+  waitingCalls = 0
+  /** Numbers of long requests that are being joined. */
+  readonly arriving: Set<number> = new Set()
+  /** Slot of the member that left and was named to it last. */
+  named = 0
 
   constructor(slot: number, ref: MemberRef, session: Session) {
     this.slot = slot

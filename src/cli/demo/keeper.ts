@@ -1,0 +1,145 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ConclaveError } from '../../errors/index.ts'
+import type { Member } from '../../index.ts'
+import { IndexStore, type Result } from './index-store.ts'
+import { INDEX_FILE, TOPIC, type Hashed, type Progress } from './protocol.ts'
+import { walk } from './walk.ts'
+
+/** Files on their way at once. */
+const LANES = 48
+const COMMIT_EVERY_MS = 20
+const COMMIT_AT = 256
+const WALK_COMMIT_AT = 2_000
+const REPEAT_PROGRESS_MS = 200
+const CALL_TIMEOUT_MS = 600_000
+
+/**
+ * What the primary does: walks the tree once, hands out the files without a result and keeps what comes back. A new
+ * primary opens the same database and goes on with what is missing there.
+ */
+export class Keeper {
+  readonly #member: Member
+  readonly #term: number
+  readonly #tree: string
+  readonly #store: IndexStore
+  readonly #stop = new AbortController()
+  readonly #found: number
+  #results: Result[] = []
+  #missing: string[] = []
+  #done: number
+  #total: number
+  #complete = false
+  #timer: NodeJS.Timeout | undefined
+  #work: Promise<void> | undefined
+
+  constructor(member: Member, term: number, tree: string) {
+    this.#member = member
+    this.#term = term
+    this.#tree = tree
+    this.#store = new IndexStore(join(member.workspace, INDEX_FILE))
+    this.#found = this.#done = this.#store.done
+    this.#total = this.#store.walked ? this.#store.total : 0
+  }
+
+  /** Works on its own until `stop()`; a failure of the database ends the process, as it should in a primary. */
+  start(): void {
+    this.#work = this.#run()
+    this.#work.catch((error: unknown) => {
+      process.nextTick(() => {
+        throw error
+      })
+    })
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    clearTimeout(this.#timer)
+    await this.#work?.catch(() => {})
+    this.#commit()
+    this.#store.close()
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop
+    if (this.#total === 0 && !this.#store.walked) await this.#walk()
+    this.#tell()
+    await Promise.all(Array.from({ length: LANES }, () => this.#lane()))
+    if (signal.aborted) return
+    this.#commit()
+    this.#complete = true
+    while (!signal.aborted) {
+      this.#tell()
+      await sleep(REPEAT_PROGRESS_MS, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  async #walk(): Promise<void> {
+    let paths: string[] = []
+    for await (const files of walk(this.#tree, this.#stop.signal)) {
+      for (const path of files) paths.push(path)
+      if (paths.length < WALK_COMMIT_AT) continue
+      this.#store.found(paths)
+      paths = []
+    }
+    if (this.#stop.signal.aborted) return
+    this.#store.found(paths)
+    this.#store.walkEnded()
+    this.#total = this.#store.total
+  }
+
+  async #lane(): Promise<void> {
+    for (let path = this.#next(); path !== undefined; path = this.#next()) {
+      const result = await this.#hashed(path)
+      if (result === undefined) return
+      this.#results.push(result)
+      if (this.#results.length >= COMMIT_AT) this.#commit()
+      else this.#timer ??= setTimeout(() => this.#commit(), COMMIT_EVERY_MS)
+    }
+  }
+
+  #next(): string | undefined {
+    if (this.#stop.signal.aborted) return undefined
+    if (this.#missing.length === 0) this.#missing = this.#store.nextMissing().reverse()
+    return this.#missing.pop()
+  }
+
+  /** @returns `undefined` when this reign is over */
+  async #hashed(path: string): Promise<Result | undefined> {
+    const { signal } = this.#stop
+    while (!signal.aborted) {
+      try {
+        const options = { to: 'any', idempotent: true, timeoutMs: CALL_TIMEOUT_MS, signal } as const
+        const { worker, sha256, size } = (await this.#member.call('hash', path, options)) as Hashed & { worker: string }
+        return { path, sha256, size, worker }
+      } catch (error) {
+        if (signal.aborted || ConclaveError.is(error, 'CLOSED', 'ABORTED')) return undefined
+        // A worker died, or none has come yet: somebody else takes the file.
+        await sleep(5, undefined, { signal }).catch(() => {})
+      }
+    }
+    return undefined
+  }
+
+  #commit(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#results.length === 0) return
+    const results = this.#results
+    this.#results = []
+    this.#store.commit(results, this.#term)
+    this.#done += results.length
+    this.#tell()
+  }
+
+  #tell(): void {
+    const progress: Progress = {
+      term: this.#term,
+      done: this.#done,
+      total: this.#total,
+      found: this.#found,
+      complete: this.#complete,
+    }
+    void this.#member.publish(TOPIC.progress, progress)
+  }
+}

@@ -1,0 +1,32 @@
+import { signalCode } from './exit.ts'
+
+const ENDING: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+
+/** Ctrl-C and its relatives: the first asks the verb to clean up and end, a second one ends at once. */
+export class Signals {
+  readonly #end: (signal: NodeJS.Signals) => void
+  readonly #taken = new Map<NodeJS.Signals, (signal: NodeJS.Signals) => void>()
+  #asked = false
+
+  constructor(end: (signal: NodeJS.Signals) => void) {
+    this.#end = end
+    for (const signal of ENDING) process.on(signal, this.#on)
+  }
+
+  give(signals: readonly NodeJS.Signals[], take: (signal: NodeJS.Signals) => void): void {
+    for (const signal of signals) {
+      if (!ENDING.includes(signal) && !this.#taken.has(signal)) process.on(signal, this.#on)
+      this.#taken.set(signal, take)
+    }
+  }
+
+  readonly #on = (signal: NodeJS.Signals): void => {
+    const take = this.#taken.get(signal)
+    if (take !== undefined) take(signal)
+    else if (this.#asked) process.exit(signalCode(signal))
+    else {
+      this.#asked = true
+      this.#end(signal)
+    }
+  }
+}
