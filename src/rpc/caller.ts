@@ -190,6 +190,9 @@ export class Caller {
         outcome: 'not-committed',
       })
     }
+    if (spec.method.includes('\0')) {
+      return new ConclaveError('INVALID_REQUEST', 'A method name holds no NUL.', { outcome: 'not-committed' })
+    }
     if (spec.signal?.aborted === true) return aborted(spec, 'not-committed')
     if (!(spec.deadline > this.#wheel.now())) return this.#timeout(spec, 'not-committed')
     const { maxPendingCalls = MAX_PENDING_CALLS, maxPendingBytes = MAX_PENDING_BYTES } = this.#options

@@ -59,7 +59,7 @@ export class Dispatcher {
 
   /** Requests that run or are about to. */
   get running(): number {
-    return this.#running + this.#queue.length
+    return this.#running + (this.#open ? this.#queue.length : 0)
   }
 
   /** @throws `CONFLICT` when the method is offered already */

@@ -3,9 +3,9 @@
  * TextEncoder and TextDecoder for short texts (rule F10); where there is no Buffer the standard ones serve.
  */
 interface NodeBufferPrototype {
-  utf8Write(text: string, offset: number, length: number): number
-  utf8Slice(start: number, end: number): string
-  copy(target: Uint8Array, targetStart: number, start: number, end: number): number
+  readonly utf8Write: (this: Uint8Array, text: string, offset: number, length: number) => number
+  readonly utf8Slice: (this: Uint8Array, start: number, end: number) => string
+  readonly copy: (this: Uint8Array, target: Uint8Array, targetStart: number, start: number, end: number) => number
 }
 interface NodeBufferConstructor {
   readonly prototype: NodeBufferPrototype

@@ -73,7 +73,7 @@ describe('bin/conclave.js', () => {
 
   test('says that a checkout is not built', async (t) => {
     const { code, stderr } = await run(t, undefined, {})
-    assert.match(stderr, /^conclave is not built: run `npm run build` in the checkout.\n$/)
+    assert.match(stderr, /^conclave is not built: run `npm run compile` in the checkout.\n$/)
     assert.equal(code, 1)
   })
 })

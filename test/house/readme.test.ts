@@ -60,17 +60,6 @@ describe('the documents', () => {
       for (const text of printsOf(block.code)) assert.ok(stdout.includes(text), `${text}\nis not in\n${stdout}`)
     })
   }
-
-  test('no link into the repository leads nowhere', () => {
-    const broken = DOCUMENTS.flatMap((file) => {
-      const text = readFileSync(join(ROOT, file), 'utf8').replaceAll(/^(```|~~~)[^]*?^\1/gm, '')
-      const targets = [...text.matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, target = '']) => target)
-      return targets
-        .filter((target) => !/^[a-z]+:/.test(target) && !existsSync(join(ROOT, file, '..', target)))
-        .map((target) => `${file}: ${target}`)
-    })
-    assert.deepEqual(broken, [])
-  })
 })
 
 describe('blocksOf', () => {

@@ -145,7 +145,11 @@ describe('Assembly', () => {
   })
 
   it('gives nothing when it is aborted', () => {
-    const assembly = new Assembly(head(), () => {}, assert.fail)
+    const assembly = new Assembly(
+      head(),
+      () => {},
+      () => assert.fail('a message came'),
+    )
     assembly.fragment(Uint8Array.of(1), 0, 1, false, false)
     assembly.fragment(new Uint8Array(0), 0, 0, true, true)
   })

@@ -23,6 +23,8 @@ export interface Comparison {
   indexed: number
   lost: number
   duplicated: number
+  /** In the index and not in the tree, though nobody removed them. */
+  extra: number
   changed: number
   /** Some of what is wrong. */
   readonly examples: string[]
@@ -36,7 +38,7 @@ export async function compare(
   options: { readonly startedAt: number; readonly signal: AbortSignal; readonly compared: (files: number) => void },
 ): Promise<Comparison> {
   const { startedAt, signal, compared } = options
-  const sum: Comparison = { files: 0, bytes: 0, indexed: 0, lost: 0, duplicated: 0, changed: 0, examples: [] }
+  const sum: Comparison = { files: 0, bytes: 0, indexed: 0, lost: 0, duplicated: 0, extra: 0, changed: 0, examples: [] }
   const wrong = (what: string): void => void (sum.examples.length < EXAMPLES && sum.examples.push(what))
   const index = new Map<string, Row>()
   for (const row of rows) {
@@ -71,8 +73,13 @@ export async function compare(
     signal.throwIfAborted()
     turnAt = performance.now()
   }
-  // Removed by others since they were indexed.
-  sum.changed += index.size
+  for (const path of index.keys()) {
+    if (changedSince(join(tree, path), startedAt)) sum.changed++
+    else {
+      sum.extra++
+      wrong(`${path} is in the index and not in the tree`)
+    }
+  }
   compared(sum.files)
   return sum
 }
@@ -113,7 +120,10 @@ function contentOf(path: string): { readonly sha256: string; readonly size: numb
   return { sha256: hash.digest('hex'), size }
 }
 
-/** Content, name or permissions: whatever the kernel dates. */
+/** The kernel dates changes by its tick. */
+const TICK_MS = 20
+
+/** Content, name or permissions: whatever the kernel dates. A file that is gone has changed too. */
 function changedSince(path: string, ms: number): boolean {
   let stat: Stats
   try {
@@ -121,5 +131,5 @@ function changedSince(path: string, ms: number): boolean {
   } catch {
     return true
   }
-  return stat.ctimeMs >= ms
+  return stat.ctimeMs >= ms - TICK_MS
 }

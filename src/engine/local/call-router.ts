@@ -1,5 +1,6 @@
 import { ConclaveError, errorToWire } from '../../errors/index.ts'
 import { joinName, splitName } from '../../rpc/address.ts'
+import { FAILED_BY } from '../../rpc/caller.ts'
 import { MAX_CALLS_IN_FLIGHT } from '../../rpc/limits.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
 import type { FragmentSink, OutgoingTransfer } from '../../wire/transfer.ts'
@@ -16,8 +17,10 @@ export interface CallRecord {
   offer: Offer | undefined
   /** The caller gave up: the answer is dropped. */
   cancelled: boolean
-  /** A long answer on its way to the caller. */
+  /** A long answer, or item, on its way to the caller. */
   answer: OutgoingTransfer | undefined
+  /** What the callee sent since: it must not overtake. */
+  readonly later: Frame[]
 }
 
 export interface CallCounters {
@@ -49,7 +52,9 @@ export interface RouterLimits {
 
 interface Waiting {
   readonly caller: Port
+  /** Its own copy. */
   readonly frame: Frame
+  readonly method: string
   readonly bytes: number
 }
 
@@ -84,13 +89,24 @@ export class CallRouter {
 
   offer(port: Port, offer: Offer): void {
     port.offers.set(offer.method, offer)
+    // It may have been offered before: what runs still counts.
+    for (const record of port.serving) {
+      if (record.method !== offer.method) continue
+      record.offer = offer
+      offer.running++
+    }
     const ports = this.#offers.get(offer.method)
     if (ports === undefined) this.#offers.set(offer.method, [port])
     else if (!ports.includes(port)) ports.push(port)
-    this.retryWaiting()
+    this.retryWaiting(offer.method)
   }
 
   withdraw(port: Port, method: string): void {
+    this.#withdraw(port, method)
+    this.retryWaiting(method)
+  }
+
+  #withdraw(port: Port, method: string): void {
     if (!port.offers.delete(method)) return
     const ports = this.#offers.get(method)?.filter((other) => other !== port) ?? []
     if (ports.length > 0) this.#offers.set(method, ports)
@@ -104,16 +120,23 @@ export class CallRouter {
 
   /** A whole REQUEST. */
   request(caller: Port, frame: Frame): void {
+    const waits = this.#place(caller, frame)
+    if (waits !== undefined) this.#wait(caller, frame, waits)
+  }
+
+  /** Passes a request on, or refuses it. @returns its method when it has to wait */
+  #place(caller: Port, frame: Frame): string | undefined {
     const refusal = this.#admit(caller, frame)
     if (refusal !== undefined) {
-      this.#refuse(caller, frame, refusal)
-      return
+      this.#refuse(caller, frame.number, refusal)
+      return undefined
     }
     const { method, target, traceparent } = splitName(frame)
     const route = this.#route(method, target, frame)
-    if (route === 'wait') this.#wait(caller, frame)
-    else if (route instanceof ConclaveError) this.#refuse(caller, frame, route)
+    if (route === 'wait') return method
+    if (route instanceof ConclaveError) this.#refuse(caller, frame.number, route)
     else this.#forward(caller, frame, method, traceparent, route.port, route.offer)
+    return undefined
   }
 
   /**
@@ -127,20 +150,34 @@ export class CallRouter {
     if (route === 'wait' || route instanceof ConclaveError) return undefined
     const { port: callee, offer } = route
     if (!callee.takesParts || callee.queuedBytes > this.#maxLinkBytes) return undefined
-    this.#record(caller, frame, method, callee, offer)
+    const record = this.#record(caller, frame, method, callee, offer)
     const out = callee.open(this.#addressed(caller, frame, method, traceparent))
     out.onTaken = grant
-    return relayTo(out, callee)
+    this.counters.relayed++
+    const sink = relayTo(out, callee)
+    return {
+      fragment: (bytes, start, end, last, aborted) => {
+        sink.fragment(bytes, start, end, last, aborted)
+        // Its callee never gets the request, and will never answer it.
+        if (aborted) this.#settle(record)
+      },
+    }
   }
 
   /** RESPONSE, FAILURE or ITEM. */
   reply(callee: Port, frame: Frame): void {
     const record = this.#answered(callee, frame)
     if (record === undefined) return
-    if (frame.kind !== KIND.ITEM) this.#end(record)
-    if (record.cancelled) return
-    frame.a = callee.slot
-    this.#deliver(record.caller, frame)
+    const final = frame.kind !== KIND.ITEM
+    if (final) this.#end(record)
+    if (!record.cancelled) {
+      frame.a = callee.slot
+      frame.c = FAILED_BY.CALLEE
+      if (record.answer === undefined) this.#pass(record, frame)
+      else record.later.push(frame.clone())
+    }
+    // Last: what it sends may come by the very frame that was delivered.
+    if (final) this.retryWaiting(record.method)
   }
 
   /** The first fragment of a long answer. */
@@ -153,14 +190,12 @@ export class CallRouter {
     const out = record.caller.open(frame)
     const final = frame.kind !== KIND.ITEM
     out.onTaken = grant
-    record.answer = out
+    this.#answering(record, out)
     const sink = relayTo(out, record.caller)
     return {
       fragment: (bytes, start, end, last, aborted) => {
         sink.fragment(bytes, start, end, last, aborted)
-        if (!last) return
-        record.answer = undefined
-        if (final && !aborted) this.#end(record)
+        if (last && final && !aborted) this.#settle(record)
       },
     }
   }
@@ -171,8 +206,7 @@ export class CallRouter {
       this.#dropWaiting((waiting) => waiting.caller === caller && waiting.frame.number === frame.number)
       return
     }
-    record.cancelled = true
-    record.answer?.abort()
+    this.#giveUp(record)
     frame.a = caller.slot
     record.callee.send(frame)
   }
@@ -187,39 +221,58 @@ export class CallRouter {
 
   /** The port is gone: its callers learn that it was lost, what it called is aborted. */
   forget(port: Port): void {
-    for (const method of [...port.offers.keys()]) this.withdraw(port, method)
+    for (const method of [...port.offers.keys()]) this.#withdraw(port, method)
     this.#dropWaiting((waiting) => waiting.caller === port)
-    for (const record of port.calls.values()) {
-      record.callee.send(this.#frame.set(KIND.CANCEL, 0, port.slot, 0, 0, record.number, 0))
+    for (const record of [...port.calls.values()]) {
       this.#end(record)
+      record.callee.send(this.#frame.set(KIND.CANCEL, 0, port.slot, 0, 0, record.number, 0))
     }
-    for (const record of port.serving) {
+    for (const record of [...port.serving]) {
       this.#end(record)
       if (record.cancelled) continue
       this.counters.calleesLost++
-      record.answer?.abort()
+      this.#giveUp(record)
       const text = `${port.ref.name} (pid ${port.ref.pid}) went away while it ran ${record.method}; whether it took effect is unknown. Mark the method idempotent to have it repeated.`
       this.#fail(record.caller, record.number, new ConclaveError('CALLEE_LOST', text, { outcome: 'unknown' }))
     }
+    this.retryWaiting()
   }
 
-  /** Something changed that waiting requests may have waited for. */
-  retryWaiting(): void {
+  /** Something changed that requests, of one method or all, may have waited for. They go in the order they came. */
+  retryWaiting(method?: string): void {
     if (this.#waiting.length === 0) return
     const waiting = this.#waiting
     this.#waiting = []
-    this.#waitingBytes = 0
-    for (const { caller, frame } of waiting) if (!caller.closed) this.request(caller, frame)
+    const kept = waiting.filter((one) => {
+      if (method !== undefined && one.method !== method) return true
+      this.#count(one, -1)
+      const waits = !one.caller.closed && this.#place(one.caller, one.frame) !== undefined
+      if (waits) this.#count(one, 1)
+      return waits
+    })
+    // What was placed may have been answered at once, and made others wait.
+    this.#waiting = [...kept, ...this.#waiting]
   }
 
-  /** Nothing that waits here was executed: its callers repeat it at the next primary (rule A13). */
-  dropAllWaiting(): void {
+  /** Nothing that waits here was executed: its callers are told to repeat it at the next primary (rule A13). */
+  refuseAllWaiting(): void {
+    const waiting = this.#waiting
     this.#waiting = []
-    this.#waitingBytes = 0
+    const text = 'This primary closed before the call could run: its successor takes it.'
+    const error = new ConclaveError('PRIMARY_LOST', text, { outcome: 'not-committed' })
+    for (const one of waiting) {
+      this.#count(one, -1)
+      this.#fail(one.caller, one.frame.number, error)
+    }
+  }
+
+  #count({ caller, bytes }: Waiting, change: 1 | -1): void {
+    caller.waitingCalls += change
+    this.#waitingBytes += change * bytes
   }
 
   #admit(caller: Port, frame: Frame): ConclaveError | undefined {
-    if (frame.time <= this.#directory.now()) {
+    if (!(frame.time > this.#directory.now())) {
       this.counters.expired++
       const text = `${splitName(frame).method} reached the switchboard after its deadline and was not passed on.`
       return new ConclaveError('TIMEOUT', text, { outcome: 'not-committed' })
@@ -227,7 +280,7 @@ export class CallRouter {
     if (caller.calls.has(frame.number)) {
       return new ConclaveError('INVALID_REQUEST', `Call ${frame.number} of this link has not ended; numbers must rise.`)
     }
-    if (caller.calls.size < MAX_CALLS_IN_FLIGHT) return undefined
+    if (caller.calls.size + caller.waitingCalls < MAX_CALLS_IN_FLIGHT) return undefined
     const text = `${MAX_CALLS_IN_FLIGHT} calls of this link have not ended: wait for some of them.`
     return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
   }
@@ -306,13 +359,23 @@ export class CallRouter {
   ): void {
     if (callee.queuedBytes > this.#maxLinkBytes) {
       const text = `${callee.queuedBytes} bytes wait for ${callee.ref.name} (pid ${callee.ref.pid}), which does not read: it is stopped or busy.`
-      this.#refuse(caller, frame, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
+      this.#refuse(caller, frame.number, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
       return
     }
-    if ((frame.flags & FLAG.NOTIFY) !== 0) this.#taken(caller, frame.number)
-    else this.#record(caller, frame, method, callee, offer)
+    const { number } = frame
+    const silent = (frame.flags & FLAG.NOTIFY) !== 0
+    // Before it goes: the primary's own member may refuse it at once.
+    const record = silent ? undefined : this.#record(caller, frame, method, callee, offer)
+    try {
+      callee.send(this.#addressed(caller, frame, method, traceparent))
+    } catch (error) {
+      if (record !== undefined) this.#end(record)
+      this.#refuse(caller, number, error as ConclaveError)
+      return
+    }
     this.counters.relayed++
-    callee.send(this.#addressed(caller, frame, method, traceparent))
+    // Last: a member that learns it may send what waited, in the very frame that was passed on here.
+    if (silent) this.#taken(caller, number)
   }
 
   /** The frame as the callee gets it: the caller's slot in `a`, the target gone from the name. */
@@ -322,7 +385,7 @@ export class CallRouter {
     return frame
   }
 
-  #record(caller: Port, frame: Frame, method: string, callee: Port, offer: Offer | undefined): void {
+  #record(caller: Port, frame: Frame, method: string, callee: Port, offer: Offer | undefined): CallRecord {
     const record: CallRecord = {
       caller,
       number: frame.number,
@@ -332,10 +395,12 @@ export class CallRouter {
       offer,
       cancelled: false,
       answer: undefined,
+      later: [],
     }
     caller.calls.set(record.number, record)
     callee.serving.add(record)
     if (offer !== undefined) offer.running++
+    return record
   }
 
   #answered(callee: Port, frame: Frame): CallRecord | undefined {
@@ -346,36 +411,64 @@ export class CallRouter {
   }
 
   #end(record: CallRecord): void {
-    record.caller.calls.delete(record.number)
-    record.callee.serving.delete(record)
-    if (record.offer === undefined) return
-    record.offer.running--
-    if (this.#waiting.length > 0) this.retryWaiting()
+    const { calls } = record.caller
+    if (calls.get(record.number) === record) calls.delete(record.number)
+    if (record.callee.serving.delete(record) && record.offer !== undefined) record.offer.running--
+  }
+
+  /** Ends a call; what waited for its place may go. */
+  #settle(record: CallRecord): void {
+    this.#end(record)
+    this.retryWaiting(record.method)
+  }
+
+  /** Nobody reads the answer any more. */
+  #giveUp(record: CallRecord): void {
+    record.cancelled = true
+    record.later.length = 0
+    if (record.answer === undefined) return
+    record.answer.abort()
+    record.caller.pump()
+  }
+
+  /** An answer or item to the caller, in the order of the callee. */
+  #pass(record: CallRecord, frame: Frame): void {
+    const out = this.#deliver(record.caller, frame)
+    if (out !== undefined && !out.ended) this.#answering(record, out)
+  }
+
+  #answering(record: CallRecord, out: OutgoingTransfer): void {
+    record.answer = out
+    out.onEnd = () => {
+      record.answer = undefined
+      while (record.later.length > 0 && record.answer === undefined) this.#pass(record, record.later.shift()!)
+    }
   }
 
   /** Answers are never dropped: a link that lets too many wait is closed, and its calls settle by that (rule B17). */
-  #deliver(port: Port, frame: Frame): void {
-    if (port.queuedBytes > this.#maxLinkBytes) {
-      const text = `This member let ${port.queuedBytes} bytes wait unread and was cut off.`
-      port.close(new ConclaveError('OVERLOADED', text))
-    } else port.send(frame)
+  #deliver(port: Port, frame: Frame): OutgoingTransfer | undefined {
+    if (port.queuedBytes <= this.#maxLinkBytes) return port.send(frame)
+    const text = `This member let ${port.queuedBytes} bytes wait unread and was cut off.`
+    port.close(new ConclaveError('OVERLOADED', text))
+    return undefined
   }
 
-  #wait(caller: Port, frame: Frame): void {
+  #wait(caller: Port, frame: Frame, method: string): void {
     const bytes = frame.bodyBytes()
     if (this.#waiting.length >= this.#maxWaiting || this.#waitingBytes + bytes > MAX_WAITING_BYTES) {
       const text = `${this.#waiting.length} calls wait for a free member already: offer the method in more members, or call less.`
-      this.#refuse(caller, frame, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
+      this.#refuse(caller, frame.number, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
       return
     }
-    this.#waiting.push({ caller, frame: frame.clone(), bytes })
-    this.#waitingBytes += bytes
+    const waiting = { caller, frame: frame.clone(), method, bytes }
+    this.#waiting.push(waiting)
+    this.#count(waiting, 1)
   }
 
   #dropWaiting(which: (waiting: Waiting) => boolean): void {
     this.#waiting = this.#waiting.filter((waiting) => {
       if (!which(waiting)) return true
-      this.#waitingBytes -= waiting.bytes
+      this.#count(waiting, -1)
       return false
     })
   }
@@ -384,16 +477,18 @@ export class CallRouter {
     caller.send(this.#frame.set(KIND.TAKEN, 0, 0, 0, 0, number, 0))
   }
 
-  #refuse(caller: Port, frame: Frame, error: ConclaveError): void {
+  #refuse(caller: Port, number: number, error: ConclaveError): void {
     this.counters.refused++
-    this.#fail(caller, frame.number, error)
+    this.#fail(caller, number, error)
   }
 
   #fail(caller: Port, number: number, error: ConclaveError): void {
     if (caller.closed) return
     this.#deliver(
       caller,
-      new Frame().set(KIND.FAILURE, 0, 0, 0, 0, number, 0).withBody(JSON.stringify(errorToWire(error))),
+      new Frame()
+        .set(KIND.FAILURE, 0, 0, 0, FAILED_BY.SWITCHBOARD, number, 0)
+        .withBody(JSON.stringify(errorToWire(error))),
     )
   }
 }

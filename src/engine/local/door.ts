@@ -38,6 +38,7 @@ export class Door {
   readonly counters: DoorCounters = { accepted: 0, silent: 0, garbage: 0, crowded: 0 }
   readonly #options: DoorOptions
   readonly #strangers = new Set<Stranger>()
+  #alive = true
 
   constructor(options: DoorOptions) {
     this.#options = options
@@ -47,8 +48,19 @@ export class Door {
     return this.#strangers.size
   }
 
+  /** Whether connections keep the process alive, those that are here and those to come. */
+  keepAlive(alive: boolean): void {
+    this.#alive = alive
+    for (const { connection } of this.#strangers) {
+      if (alive) connection.ref()
+      else connection.unref()
+    }
+    for (const port of this.#options.hub.links()) port.keepAlive(alive)
+  }
+
   readonly accept = (connection: Connection): void => {
     this.counters.accepted++
+    if (!this.#alive) connection.unref()
     const stranger: Stranger = { connection, timer: undefined }
     stranger.timer = setTimeout(() => {
       this.counters.silent++

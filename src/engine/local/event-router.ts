@@ -8,7 +8,7 @@ import { FLAG, Frame, KIND } from '../../wire/frame.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import { MAX_HUB_BYTES, MAX_LINK_SUBSCRIPTIONS } from './limits.ts'
-import type { Port } from './port.ts'
+import { MEMBER_STATE, type Port } from './port.ts'
 import type { Session } from './session.ts'
 
 /** An event as the switchboard keeps it: one copy of its own size, however many queues share it (rule B17). */

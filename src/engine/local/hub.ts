@@ -1,5 +1,6 @@
-import { ConclaveError } from '../../errors/index.ts'
+import { ConclaveError, errorToWire } from '../../errors/index.ts'
 import { LAST_NUMBER } from '../../events/position.ts'
+import { FAILED_BY } from '../../rpc/caller.ts'
 import { FLAG, Frame, KIND } from '../../wire/frame.ts'
 import { PROTOCOL, negotiate, type Hello, type Welcome } from '../../wire/handshake.ts'
 import { MAX_BODY_BYTES } from '../../wire/limits.ts'
@@ -9,9 +10,9 @@ import type { HubSnapshot, LeaveCause, LinkSnapshot, MemberSnapshot } from '../e
 import { CallRouter, type Directory } from './call-router.ts'
 import { EventRouter } from './event-router.ts'
 import type { FlushScheduler } from './flush.ts'
-import { GRACE_MS, MAX_LINKS, MAX_OFFERS, SESSION_MS } from './limits.ts'
+import { GRACE_MS, MAX_LINK_BYTES, MAX_LINKS, MAX_OFFERS, MAX_WAITING_CALLS, SESSION_MS } from './limits.ts'
 import { LocalPort } from './local-port.ts'
-import type { Port } from './port.ts'
+import { MEMBER_STATE, type Port } from './port.ts'
 import { peersOf } from './query.ts'
 import { Session } from './session.ts'
 
@@ -93,6 +94,7 @@ export class Hub {
       ringMaxCount: limits['ringMaxCount'],
       ringMaxBytes: limits['ringMaxBytes'],
       maxQueued: limits['maxQueued'],
+      isHere: (slot) => this.#ports.has(slot),
     })
   }
 
@@ -119,7 +121,7 @@ export class Hub {
     const port = new LocalPort(this.#nextSlot++, primary, this.#session(primary.id), deliver)
     this.#local = port
     this.#add(port)
-    this.events.announce(port.slot, '$primary.changed', primary)
+    this.events.announce(port, '$primary.changed', primary)
     return port
   }
 
@@ -145,7 +147,7 @@ export class Hub {
       const text = `${primary.name} (pid ${primary.pid}) serves this workspace from version ${minVersion} on; this program is version ${hello.version}: update it.`
       throw new ConclaveError('SUPERSEDED', text, { data: { minVersion, version: hello.version } })
     }
-    if (this.#ports.size >= (limits['maxLinks'] ?? MAX_LINKS)) {
+    if (this.#ports.size >= (limits['maxLinks'] ?? MAX_LINKS) && !this.#byId.has(hello.id)) {
       throw new ConclaveError(
         'OVERLOADED',
         `This primary has ${this.#ports.size} links, which is its limit (maxLinks).`,
@@ -177,7 +179,7 @@ export class Hub {
     }
     port.send(new Frame().set(KIND.WELCOME, 0, 0, 0, 0, 0, 0).withBody(JSON.stringify(welcome)))
     for (const other of this.#ports.values()) this.#introduce(other, port)
-    this.#add(port)
+    this.#add(port, older !== undefined)
     this.#expected?.delete(hello.id)
     if (this.#expected?.size === 0) this.#settled()
     if (hello.stands && hello.version > this.#options.version) this.#options.onNewer(ref)
@@ -210,8 +212,8 @@ export class Hub {
     } else port.session.expiresAt = this.#options.now() + SESSION_MS
     for (const other of this.#byId.values()) this.#introduce(port, other, true)
     if (cause === 'replaced') port.close()
-    else if (member && !this.#draining) {
-      this.events.announce(this.#local?.slot ?? 0, '$member.left', { ...port.ref, cause })
+    else if (member && !this.#draining && this.#local !== undefined) {
+      this.events.announce(this.#local, '$member.left', { ...port.ref, cause })
     }
   }
 
@@ -220,9 +222,11 @@ export class Hub {
    * @throws `PROTOCOL` for a kind that members don't send: the link must close
    */
   receive(port: Port, frame: Frame): void {
+    if (port.closed) return
     switch (frame.kind) {
       case KIND.REQUEST:
-        if (this.#draining) return
+        port.arriving.delete(frame.number)
+        if (this.#refuses(port, frame)) return
         port.session.lastCall = Math.max(port.session.lastCall, frame.number)
         return this.calls.request(port, frame)
       case KIND.RESPONSE:
@@ -230,6 +234,7 @@ export class Hub {
       case KIND.ITEM:
         return this.calls.reply(port, frame)
       case KIND.CANCEL:
+        port.arriving.delete(frame.number)
         return this.calls.cancel(port, frame)
       case KIND.CREDIT:
         return this.calls.credit(port, frame)
@@ -246,7 +251,7 @@ export class Hub {
       case KIND.QUERY:
         return this.#query(port, frame)
       case KIND.PING:
-        port.send(this.#frame.set(KIND.PONG, 0, 0, 0, 0, frame.number, 0))
+        this.#answer(port, this.#frame.set(KIND.PONG, 0, 0, 0, 0, frame.number, 0))
         return
       case KIND.PONG:
         return
@@ -260,9 +265,12 @@ export class Hub {
   /** The first fragment of a long body. @returns `undefined` where it has to be joined */
   receivePart(port: Port, frame: Frame, grant: (bytes: number) => void): FragmentSink | undefined {
     if (frame.kind === KIND.REQUEST) {
-      if (this.#draining) return { fragment: (_bytes, start, end) => grant(end - start) }
+      if (this.#refuses(port, frame)) return { fragment: (_bytes, start, end) => grant(end - start) }
+      const { number } = frame
       const sink = (frame.flags & FLAG.NOTIFY) === 0 ? this.calls.relay(port, frame, grant) : undefined
-      if (sink !== undefined) port.session.lastCall = Math.max(port.session.lastCall, frame.number)
+      // Taken from its first fragment on: shorter requests of higher numbers overtake it.
+      port.session.lastCall = Math.max(port.session.lastCall, number)
+      if (sink === undefined) port.arriving.add(number)
       return sink
     }
     if (frame.kind === KIND.RESPONSE || frame.kind === KIND.ITEM) return this.calls.relayReply(port, frame, grant)
@@ -281,22 +289,27 @@ export class Hub {
   goAway(): void {
     if (this.#draining) return
     this.#draining = true
-    this.calls.dropAllWaiting()
     for (const port of this.#byId.values()) {
       port.send(this.#frame.set(KIND.GOAWAY, 0, 0, 0, 0, port.session.lastCall, 0))
     }
+    this.calls.refuseAllWaiting()
+    for (const { port, frame } of this.#queries.splice(0)) if (!port.closed) this.#query(port, frame)
   }
 
-  /** Whether everything that was taken is settled and delivered. */
+  /** Whether everything that was taken is settled and delivered. What its caller gave up is settled. */
   get drained(): boolean {
-    for (const port of this.#ports.values()) if (port.calls.size > 0 || port.backlog.size > 0) return false
+    for (const port of this.#ports.values()) {
+      if (port.arriving.size > 0 || port.backlog.size > 0 || port.sending) return false
+      for (const record of port.calls.values()) if (!record.cancelled) return false
+    }
     return true
   }
 
-  /** Tells each member without a backlog that it has had all events of this term. */
+  /** Tells each member to which nothing more is due that it has had all events of this term. */
   endTerm(): void {
     for (const port of this.#byId.values()) {
-      if (port.backlog.size === 0) port.send(this.#frame.set(KIND.TERM_END, 0, 0, 0, 0, this.events.lastNumber, 0))
+      if (!this.events.finish(port)) continue
+      port.send(this.#frame.set(KIND.TERM_END, 0, 0, 0, 0, this.events.lastNumber, 0))
     }
   }
 
@@ -305,9 +318,10 @@ export class Hub {
     return [...this.#ports.values()].filter((port) => port !== this.#local)
   }
 
-  /** Stops the timers; links are the owner's to close. */
+  /** Stops the timers and hears the primary's own member no more; links are the owner's to close. */
   close(): void {
     this.#draining = true
+    if (this.#local !== undefined) this.#local.closed = true
     clearTimeout(this.#graceTimer)
     clearInterval(this.#sweepTimer)
   }
@@ -355,11 +369,27 @@ export class Hub {
     }
   }
 
-  #add(port: Port): void {
+  #add(port: Port, again = false): void {
     this.#ports.set(port.slot, port)
     this.#byId.set(port.ref.id, port)
     for (const other of this.#byId.values()) this.#introduce(port, other)
-    if (this.#local !== undefined) this.events.announce(this.#local.slot, '$member.joined', port.ref)
+    if (this.#local !== undefined && !again) this.events.announce(this.#local, '$member.joined', port.ref)
+  }
+
+  /** After the goodbye only what was counted as taken is taken. */
+  #refuses(port: Port, frame: Frame): boolean {
+    return this.#draining && frame.number > port.session.lastCall
+  }
+
+  /** To a member that asks; one that does not read what it asks for is cut off. */
+  #answer(port: Port, frame: Frame): void {
+    const most = this.#options.limits['maxLinkBytes'] ?? MAX_LINK_BYTES
+    if (port.queuedBytes <= most) {
+      port.send(frame)
+      return
+    }
+    const text = `This member let ${port.queuedBytes} bytes wait unread and was cut off.`
+    port.close(new ConclaveError('OVERLOADED', text))
   }
 
   /** Tells `to` who is behind a slot, or that nobody is any more. */
@@ -367,7 +397,7 @@ export class Hub {
     const guest = port.kind === 'lines' ? 1 : 0
     to.send(
       this.#frame
-        .set(KIND.MEMBER, 0, port.slot, guest, left ? 0 : 1, 0, 0)
+        .set(KIND.MEMBER, 0, port.slot, guest, left ? MEMBER_STATE.GONE : MEMBER_STATE.HERE, 0, 0)
         .withBody(JSON.stringify({ ...port.ref, joined: port.joined })),
     )
   }
@@ -384,31 +414,43 @@ export class Hub {
   }
 
   #published(port: Port, number: number, event: number): void {
-    port.send(this.#frame.set(KIND.PUBLISHED, 0, 0, 0, event, number, 0))
+    this.#answer(port, this.#frame.set(KIND.PUBLISHED, 0, 0, 0, event, number, 0))
   }
 
   #offer(port: Port, frame: Frame): void {
-    if (port.offers.size >= MAX_OFFERS) {
+    const method = frame.name
+    if (port.offers.size >= MAX_OFFERS && !port.offers.has(method)) {
       throw new ConclaveError('OVERLOADED', `A member may offer ${MAX_OFFERS} methods.`)
     }
-    const method = frame.name
-    const known = port.offers.get(method)
     this.calls.offer(port, {
       method,
       to: frame.c === 1 ? 'any' : 'primary',
       concurrency: frame.b === 0 ? Infinity : frame.b,
-      running: known?.running ?? 0,
+      running: 0,
     })
   }
 
   #query(port: Port, frame: Frame): void {
-    if (this.#settling()) {
+    const inspects = frame.name === 'inspect'
+    if (!inspects && !this.#draining && this.#settling() && this.#queries.length < MAX_WAITING_CALLS) {
       this.#queries.push({ port, frame: frame.clone() })
       return
     }
     const answer = new Frame().set(KIND.RESPONSE, 0, 0, 0, 0, frame.number, 0)
-    const result = frame.name === 'inspect' ? this.snapshot() : peersOf(this.#directory(), this.calls, port, frame)
-    port.send(answer.withBody(JSON.stringify(result)))
+    try {
+      if (this.#draining && !inspects) {
+        throw new ConclaveError('PRIMARY_LOST', 'This primary is closing: its successor knows who is here.', {
+          outcome: 'not-committed',
+        })
+      }
+      const result = inspects ? this.snapshot() : peersOf(this.#directory(), this.calls, port, frame)
+      answer.withBody(JSON.stringify(result))
+    } catch (error) {
+      answer.kind = KIND.FAILURE
+      answer.c = FAILED_BY.SWITCHBOARD
+      answer.withBody(JSON.stringify(errorToWire(error)))
+    }
+    this.#answer(port, answer)
   }
 
   #settling(): boolean {

@@ -298,7 +298,8 @@ class LinePort extends Port {
     const asked = this.#asked.get(-frame.number)
     this.#asked.delete(-frame.number)
     if (asked === undefined) return
-    if (frame.hasBody) this.#write(encodeLine({ jsonrpc: '2.0', id: asked.id, error: JSON.parse(frame.text) as unknown }))
+    if (frame.hasBody)
+      this.#write(encodeLine({ jsonrpc: '2.0', id: asked.id, error: JSON.parse(frame.text) as unknown }))
     else this.#result(asked, { seq: seqOf(this.#hub.term, frame.c) })
   }
 

@@ -84,6 +84,7 @@ export function dial(path: string, hello: Hello, options: LinkOptions, signal: A
   return new Promise<Link>((resolve, reject) => {
     const connection = transport.connect(path)
     let welcomed = false
+    let fault: Error | undefined
     const channel = new Channel({
       pool,
       write: (bytes, start, end) => connection.write(bytes, start, end),
@@ -99,6 +100,7 @@ export function dial(path: string, hello: Hello, options: LinkOptions, signal: A
     })
     const link = new Link(connection, channel)
     const fail = (error: Error): void => {
+      fault = error
       reject(error)
       connection.close()
     }
@@ -126,7 +128,7 @@ export function dial(path: string, hello: Hello, options: LinkOptions, signal: A
       onClose: (error) => {
         signal.removeEventListener('abort', onAbort)
         // Before the channel ends its transfers: whose body has not gone out whole was not executed.
-        if (welcomed) options.onClose(link, error)
+        if (welcomed) options.onClose(link, fault ?? error)
         else
           fail(
             new ConclaveError('DISCONNECTED', 'The primary closed the link before the handshake was over.', {

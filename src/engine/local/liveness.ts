@@ -30,7 +30,7 @@ export class Liveness {
   constructor(options: LivenessOptions) {
     this.#options = options
     this.#activity = options.link.activity
-    this.#silentTicks = Math.max(1, Math.ceil((options.unresponsiveMs ?? UNRESPONSIVE_MS) / TICK_MS))
+    this.#silentTicks = Math.max(ASK_AFTER_TICKS, Math.ceil((options.unresponsiveMs ?? UNRESPONSIVE_MS) / TICK_MS))
     this.#timer = setInterval(() => this.#tick(), TICK_MS)
     this.#timer.unref()
   }
@@ -50,8 +50,13 @@ export class Liveness {
 
   #tick(): void {
     const { link, outstanding } = this.#options
-    if (link.activity !== this.#activity || !outstanding()) {
+    if (link.activity !== this.#activity) {
       this.#heard()
+      return
+    }
+    if (!outstanding()) {
+      // It owes nothing; whom we found silent is silent until we hear it.
+      this.#silent = 0
       return
     }
     this.#silent++

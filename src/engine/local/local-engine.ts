@@ -32,7 +32,7 @@ import type { Lock } from '../../platform/platform.ts'
 import { flushAtExit, flushed, type Transport } from '../../transport/index.ts'
 import { FLAG, Frame, KIND } from '../../wire/frame.ts'
 import { PROTOCOL, type Hello, type Welcome } from '../../wire/handshake.ts'
-import { MAX_BODY_BYTES } from '../../wire/limits.ts'
+import { MAX_BODY_BYTES, MAX_NAME_BYTES } from '../../wire/limits.ts'
 import type { MemberRef, Role } from '../../wire/peers.ts'
 import { BatchPool } from '../../wire/writer.ts'
 import type {
@@ -48,8 +48,10 @@ import type {
   PeersQuery,
 } from '../engine.ts'
 import { FlushScheduler } from './flush.ts'
+import { DRAIN_MS, MAX_OFFERS } from './limits.ts'
 import { dial, type Link } from './link.ts'
 import { Liveness } from './liveness.ts'
+import { MEMBER_STATE } from './port.ts'
 import { Reign, warning, type EndOfReign } from './reign.ts'
 
 /** Ends what runs only while primary. */
@@ -72,6 +74,9 @@ export interface LocalEngineOptions {
 
 /** Milliseconds that a member of an older version leaves the seat to a newer one before it stands again. */
 const DEFER_MS = 2_000
+/** Members of this term that left and can still be named. */
+const MAX_PAST_MEMBERS = 1024
+const UNKNOWN_MEMBER: MemberRef = { id: '', name: 'unknown', pid: 0 }
 
 /** The local engine: a workspace carried by one primary's switchboard over Unix sockets, or memory. */
 export class LocalEngine implements Engine {
@@ -88,6 +93,8 @@ export class LocalEngine implements Engine {
   readonly #offers = new Map<string, EngineOffer>()
   /** Members of the present term by slot. */
   readonly #members = new Map<number, MemberRef>()
+  /** Those that left it, as far as events may still name them: the switchboard repeats the name before older ones. */
+  readonly #pastMembers = new Map<number, MemberRef>()
   readonly #listeners = new Set<(status: EngineStatus) => void>()
   readonly #frame = new Frame()
   readonly #stop = new AbortController()
@@ -99,9 +106,10 @@ export class LocalEngine implements Engine {
   #link: Link | undefined
   #liveness: Liveness | undefined
   #reign: Reign | undefined
-  #stopReign: StopReign | undefined
+  #stopReign: Promise<StopReign | undefined> | undefined
   #linkEnded: (() => void) | undefined
   #goneAway = false
+  #ponged = false
   #lostAt = 0
   /** The workspace's identity, once known: another lock at the path is another workspace (rule B3). */
   #identity: string | undefined
@@ -195,9 +203,14 @@ export class LocalEngine implements Engine {
 
   stream(call: EngineCall): EngineStream {
     let pending: PendingCall | undefined
-    const stream = new IncomingStream((bytes) => {
-      if (pending !== undefined) this.#caller.credit(pending, bytes)
-    })
+    const stream = new IncomingStream(
+      (bytes) => {
+        if (pending !== undefined) this.#caller.credit(pending, bytes)
+      },
+      () => {
+        if (pending !== undefined) this.#caller.waits(pending)
+      },
+    )
     const refused = this.#refusal('request')
     const release = this.#hold()
     stream.result.then(release, release)
@@ -224,6 +237,14 @@ export class LocalEngine implements Engine {
 
   offer(offer: EngineOffer): void {
     this.#refuse('register')
+    const bytes = Buffer.byteLength(offer.method)
+    if (bytes === 0 || bytes > MAX_NAME_BYTES || offer.method.includes('\0')) {
+      const text = `A method's name has 1 to ${MAX_NAME_BYTES} bytes and no NUL.`
+      throw new ConclaveError('INVALID_OPTION', text)
+    }
+    if (this.#offers.size >= MAX_OFFERS) {
+      throw new ConclaveError('OVERLOADED', `A member may offer ${MAX_OFFERS} methods: withdraw some.`)
+    }
     this.#dispatcher.handle(offer.method, offer.handler)
     this.#offers.set(offer.method, offer)
     if (this.#sink !== undefined) this.#announceOffer(this.#sink, offer)
@@ -232,7 +253,7 @@ export class LocalEngine implements Engine {
   withdraw(method: string): void {
     if (!this.#offers.delete(method)) return
     this.#dispatcher.remove(method)
-    this.#sink?.send(this.#frame.set(KIND.WITHDRAW, 0, 0, 0, 0, 0, 0).withName(method))
+    this.#announceWithdrawal(method)
   }
 
   open(): void {
@@ -309,14 +330,24 @@ export class LocalEngine implements Engine {
     this.#wheel.unref()
     this.#link?.unref()
     this.#reign?.unref()
+    process.off('beforeExit', this.#beforeExit)
     if (this.#reign !== undefined) process.on('beforeExit', this.#beforeExit)
+  }
+
+  /** Not while it closes: what ends the link then is no loss. */
+  get #goesOn(): boolean {
+    return !this.#stop.signal.aborted && this.#role.name !== 'closing' && this.#role.name !== 'closed'
   }
 
   async #live(joinDeadlineMs: number, joined: () => void, failed: (error: unknown) => void): Promise<void> {
     let first = true
-    while (!this.#stop.signal.aborted) {
+    while (this.#goesOn) {
       try {
         const place = await this.#seek(first ? joinDeadlineMs : Infinity, first)
+        if (!this.#goesOn) {
+          place?.close()
+          break
+        }
         if (place === undefined) {
           joined()
           first = false
@@ -333,7 +364,7 @@ export class LocalEngine implements Engine {
           failed(error)
           return
         }
-        if (this.#stop.signal.aborted || this.#cannotGoOn(error)) return
+        if (!this.#goesOn || this.#cannotGoOn(error)) return
         this.#tell({ type: 'warning', error: warning(error) })
         await this.#pause(this.#backOff.next())
       }
@@ -396,7 +427,7 @@ export class LocalEngine implements Engine {
         maxBodyBytes: limits['maxBodyBytes'],
         onWelcome: (link, welcome) => this.#welcomed(link, welcome, announcement),
         onFrame: this.#receive,
-        onClose: (link) => this.#linkClosed(link),
+        onClose: (link, error) => this.#linkClosed(link, error),
       },
       signal,
     )
@@ -409,6 +440,7 @@ export class LocalEngine implements Engine {
     if (!this.#ref) link.unref()
     this.#goneAway = false
     this.#members.clear()
+    this.#pastMembers.clear()
     this.#liveness = new Liveness({
       link,
       outstanding: () => this.#caller.inFlight > 0 || this.#publisher.unacked > 0,
@@ -444,6 +476,7 @@ export class LocalEngine implements Engine {
       this.#reign = reign
       this.#goneAway = false
       this.#members.clear()
+      this.#pastMembers.clear()
       const port = reign.attach(this.#receive)
       const maxBodyBytes = this.#options.limits['maxBodyBytes'] ?? MAX_BODY_BYTES
       this.#attach(
@@ -451,8 +484,12 @@ export class LocalEngine implements Engine {
         this.self,
         port.session.lastPublish,
       )
-      if (whilePrimary !== undefined) this.#stopReign = await whilePrimary(reign.seat.term)
-      if (this.#stop.signal.aborted) throw new ConclaveError('ABORTED', 'The member closed while it took the seat.')
+      if (whilePrimary !== undefined) {
+        const started = whilePrimary(reign.seat.term)
+        this.#stopReign = started.catch(() => undefined)
+        await started
+      }
+      if (!this.#goesOn) throw new ConclaveError('ABORTED', 'The member closed while it took the seat.')
       reign.serve(this.#ref)
     } catch (error) {
       await this.#abdicate(reign, { type: 'step-down', successor: undefined }, 0)
@@ -462,7 +499,7 @@ export class LocalEngine implements Engine {
     joined()
     const end = await reign.ended
     if (end.type === 'closing') return
-    await this.#abdicate(reign, end, this.now() + (this.#options.limits['drainMs'] ?? 5_000))
+    await this.#abdicate(reign, end, this.now() + (this.#options.limits['drainMs'] ?? DRAIN_MS))
     if (end.type === 'lock-lost') this.#tell({ type: 'warning', error: end.error })
   }
 
@@ -470,11 +507,12 @@ export class LocalEngine implements Engine {
   async #abdicate(reign: Reign, end: EndOfReign, deadline: number): Promise<void> {
     process.off('beforeExit', this.#beforeExit)
     if (this.#role.name === 'primary') this.#become({ type: end.type === 'lock-lost' ? 'lock-lost' : 'step-down' })
-    if (end.type === 'step-down' && end.successor !== undefined) this.#deferUntil = this.now() + DEFER_MS
+    const isOver = (): boolean => this.now() >= deadline
     if (end.type === 'lock-lost' || deadline === 0) {
       reign.stop()
       await this.#stopWhilePrimary()
-    } else await reign.handOver(deadline, () => this.#stopWhilePrimary())
+    } else await reign.handOver(isOver, () => atMost(this.#stopWhilePrimary(), isOver))
+    if (end.type === 'step-down' && end.successor !== undefined) this.#deferUntil = this.now() + DEFER_MS
     if (this.#reign !== reign) return
     this.#reign = undefined
     this.#detach(end.type === 'lock-lost' ? 'gone' : 'handover')
@@ -482,9 +520,10 @@ export class LocalEngine implements Engine {
   }
 
   async #stopWhilePrimary(): Promise<void> {
-    const stop = this.#stopReign
+    const starting = this.#stopReign
     this.#stopReign = undefined
     try {
+      const stop = await starting
       await stop?.()
     } catch (error) {
       this.#tell({ type: 'warning', error: warning(error) })
@@ -519,8 +558,11 @@ export class LocalEngine implements Engine {
     this.#tell({ type: 'primary-lost', term: this.#role.term, cause })
   }
 
-  #linkClosed(link: Link): void {
+  #linkClosed(link: Link, error: Error | undefined): void {
     if (this.#link !== link) return
+    if (error !== undefined && !ConclaveError.is(error, 'DISCONNECTED')) {
+      this.#tell({ type: 'warning', error: warning(error) })
+    }
     const cause = this.#goneAway ? 'handover' : 'gone'
     if (this.#role.name === 'secondary') this.#become({ type: 'lost', cause })
     this.#detach(cause)
@@ -569,16 +611,17 @@ export class LocalEngine implements Engine {
     if (this.#role.name === 'closed') return
     this.#become({ type: 'close' })
     const deadline = this.now() + timeoutMs
+    const isOver = (): boolean => signal?.aborted === true || this.now() >= deadline
     const reign = this.#reign
     if (reign !== undefined) {
       reign.close()
-      await reign.handOver(deadline, async () => {
-        await this.#stopWhilePrimary()
-        await this.#settled(deadline, signal)
+      await reign.handOver(isOver, async () => {
+        await atMost(this.#stopWhilePrimary(), isOver)
+        await this.#settled(isOver)
       })
     } else if (this.#link !== undefined) {
-      for (const method of this.#offers.keys()) this.withdraw(method)
-      await this.#settled(deadline, signal)
+      await this.#withdrawn(isOver)
+      await this.#settled(isOver)
       this.#sink?.send(this.#frame.set(KIND.GOODBYE, 0, 0, 0, 0, 0, 0))
       this.#flush.flush()
     }
@@ -586,17 +629,30 @@ export class LocalEngine implements Engine {
     this.#end({ type: 'closed' }, new ConclaveError('CLOSED', 'This member was closed.'))
   }
 
+  /** Takes every offer back. The handlers stay: calls that the switchboard passed on before it knew still come. */
+  async #withdrawn(isOver: () => boolean): Promise<void> {
+    if (this.#offers.size === 0) return
+    for (const method of this.#offers.keys()) this.#announceWithdrawal(method)
+    this.#ponged = false
+    this.#sink?.send(this.#frame.set(KIND.PING, 0, 0, 0, 0, 0, 0))
+    await this.#while(() => !this.#ponged, isOver)
+  }
+
   /** Until this member's handlers, calls and publishes have ended, or the time is up. */
-  async #settled(deadline: number, signal: AbortSignal | undefined): Promise<void> {
+  #settled(isOver: () => boolean): Promise<void> {
     const busy = (): boolean => this.#dispatcher.running > 0 || this.#publisher.unacked > 0 || this.#caller.inFlight > 0
-    while (busy() && this.#sink !== undefined && signal?.aborted !== true && this.now() < deadline) {
+    return this.#while(busy, isOver)
+  }
+
+  async #while(waiting: () => boolean, isOver: () => boolean): Promise<void> {
+    while (waiting() && this.#sink !== undefined && !isOver()) {
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
   }
 
   /** Everything that waits settles; everything held is closed. Idempotent. */
   #end(reason: CloseReason, error: ConclaveError): void {
-    if (this.#stop.signal.aborted && this.#superseded !== undefined) return
+    if (this.#superseded !== undefined) return
     this.#superseded = error
     if (this.#role.name !== 'closed') this.#become({ type: 'failed', error })
     this.#stop.abort(error)
@@ -657,6 +713,9 @@ export class LocalEngine implements Engine {
       case KIND.PING:
         this.#sink?.send(this.#frame.set(KIND.PONG, 0, 0, 0, 0, frame.number, 0))
         return
+      case KIND.PONG:
+        if (frame.number === 0) this.#ponged = true
+        return
       case KIND.REFUSE:
         this.#tell({ type: 'warning', error: errorFromWire(JSON.parse(frame.text)) })
         return
@@ -666,7 +725,7 @@ export class LocalEngine implements Engine {
 
   #event(frame: Frame): void {
     if (!this.#subscriber.wants(frame.b)) return
-    const publisher = this.#members.get(frame.a) ?? { id: '', name: 'unknown', pid: 0 }
+    const publisher = this.#members.get(frame.a) ?? this.#pastMembers.get(frame.a) ?? UNKNOWN_MEMBER
     let data: unknown
     try {
       data = decodeBody(frame)
@@ -678,18 +737,28 @@ export class LocalEngine implements Engine {
 
   #introduced(frame: Frame): void {
     const { id, name, pid } = JSON.parse(frame.text) as MemberRef
-    if (frame.c === 0) {
-      this.#dispatcher.forget(frame.a)
-      // Its last events may still be in queues: they name it.
+    const ref = { id, name, pid }
+    if (frame.c === MEMBER_STATE.HERE) {
+      this.#members.set(frame.a, ref)
+      this.#dispatcher.introduce(frame.a, ref)
       return
     }
-    const ref = { id, name, pid }
-    this.#members.set(frame.a, ref)
-    this.#dispatcher.introduce(frame.a, ref)
+    if (this.#members.delete(frame.a)) this.#dispatcher.forget(frame.a)
+    this.#pastMembers.delete(frame.a)
+    this.#pastMembers.set(frame.a, ref)
+    if (this.#pastMembers.size <= MAX_PAST_MEMBERS) return
+    for (const oldest of this.#pastMembers.keys()) {
+      this.#pastMembers.delete(oldest)
+      break
+    }
   }
 
   #announceOffer(sink: FrameSink, { method, to, concurrency }: EngineOffer): void {
     sink.send(this.#frame.set(KIND.OFFER, 0, 0, concurrency, to === 'any' ? 1 : 0, 0, 0).withName(method))
+  }
+
+  #announceWithdrawal(method: string): void {
+    this.#sink?.send(this.#frame.set(KIND.WITHDRAW, 0, 0, 0, 0, 0, 0).withName(method))
   }
 
   #ask<T>(spec: CallSpec, flags: number, read: (frame: Frame) => T): Promise<T> {
@@ -737,7 +806,16 @@ export class LocalEngine implements Engine {
   }
 
   #tell(status: EngineStatus): void {
-    for (const listener of this.#listeners) listener(status)
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(status)
+      } catch (error) {
+        // Its fault is not the engine's, which is in the middle of a change.
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
   }
 
   /** Pending work keeps the process alive even when the member does not. @returns how to let go */
@@ -750,6 +828,18 @@ export class LocalEngine implements Engine {
       this.#keepAlive = undefined
     }
   }
+}
+
+/** Waits for what never rejects, until the time is up. */
+async function atMost(work: Promise<void>, isOver: () => boolean): Promise<void> {
+  let done = false
+  const ended = work.then(() => {
+    done = true
+  })
+  const over = async (): Promise<void> => {
+    while (!done && !isOver()) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  await Promise.race([ended, over()])
 }
 
 function sendLocal(

@@ -6,6 +6,9 @@ import type { CallRecord } from './call-router.ts'
 import type { HubSubscription } from './event-router.ts'
 import type { Session } from './session.ts'
 
+/** What a MEMBER frame says of a slot, in field `c`. `PAST`: it left, and published what comes next. */
+export const MEMBER_STATE = { GONE: 0, HERE: 1, PAST: 2 } as const
+
 /** How a member offers a method: what the switchboard routes by. */
 export interface Offer {
   readonly method: string
@@ -42,6 +45,14 @@ export abstract class Port {
     this.ref = ref
     this.session = session
   }
+
+  /** Long bodies are on their way to it. */
+  get sending(): boolean {
+    return false
+  }
+
+  /** Whether its connection keeps the process alive. */
+  keepAlive(_alive: boolean): void {}
 
   /** Line peers call and subscribe; they are no members. */
   abstract readonly kind: 'member' | 'lines'

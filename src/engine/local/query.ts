@@ -36,10 +36,21 @@ export function peersOf(directory: Directory, calls: CallRouter, asker: Port, fr
   return { peers: ports.map((port) => ({ ...port.ref, slot: port.slot })), absent }
 }
 
+/** @throws `INVALID_PARAMS` */
 function readQuery(frame: Frame): PeersQuery {
+  let query: unknown
   try {
-    return JSON.parse(frame.text) as PeersQuery
+    query = JSON.parse(frame.text)
   } catch (cause) {
-    throw new ConclaveError('PROTOCOL', 'The body of a QUERY is not JSON.', { cause })
+    throw new ConclaveError('INVALID_PARAMS', 'The body of a QUERY is not JSON.', { cause })
   }
+  const { method, to } = (query ?? {}) as Record<string, unknown>
+  const { name, ids } = (to ?? {}) as Record<string, unknown>
+  const named = to === undefined || to === 'all' || to === 'others' || typeof name === 'string' || isTexts(ids)
+  if (typeof method === 'string' && named) return query as PeersQuery
+  throw new ConclaveError('INVALID_PARAMS', 'The body of a QUERY does not say whom it is about.')
+}
+
+function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
 }

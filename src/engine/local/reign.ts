@@ -50,13 +50,19 @@ export class Reign {
   #listener: Listener | undefined
   #end!: (end: EndOfReign) => void
   #stopped = false
+  #ref = true
 
   /** Takes the seat; the lock is the reign's from here on. @throws what `takeSeat` throws; the lock is closed then */
   constructor(options: ReignOptions) {
     const { workspace, lock, self, flush, pool, limits } = options
     this.#options = options
     try {
-      this.seat = takeSeat(workspace, lock, { instance: self.id, name: self.name, protocol: PROTOCOL, records: [options.seenTerm] })
+      this.seat = takeSeat(workspace, lock, {
+        instance: self.id,
+        name: self.name,
+        protocol: PROTOCOL,
+        records: [options.seenTerm],
+      })
     } catch (error) {
       lock.close()
       throw error
@@ -91,11 +97,13 @@ export class Reign {
 
   /** Binds, announces and watches: members connect from now on. @throws what binding throws; `stop` undoes the rest */
   serve(ref: boolean): void {
-    this.#listen(this.seat.endpointPath, ref)
+    this.#ref = ref
+    this.#door.keepAlive(ref)
+    this.#listen(this.seat.endpointPath)
     this.seat.announce()
     this.seat.watch({
       onLost: (error) => this.#end({ type: 'lock-lost', error }),
-      onEndpointVanished: () => this.#renew(ref),
+      onEndpointVanished: () => this.#renew(),
       onWarning: (error) => this.#options.onWarning(warning(error)),
     })
     void this.#sweep()
@@ -107,26 +115,31 @@ export class Reign {
   }
 
   ref(): void {
+    this.#ref = true
     this.#listener?.ref()
+    this.#door.keepAlive(true)
   }
 
   unref(): void {
+    this.#ref = false
     this.#listener?.unref()
+    this.#door.keepAlive(false)
   }
 
   /**
    * In order: nothing new is taken, what was taken is settled and delivered until the deadline, then listener, lock and,
    * last, the links are closed (rules A9, A13).
+   * @param isOver asked again and again: the time is up
    * @param settle what the owner ends in between: its own handlers, `whilePrimary`
    */
-  async handOver(deadline: number, settle: () => Promise<void>): Promise<void> {
-    const { workspace, flush } = this.#options
+  async handOver(isOver: () => boolean, settle: () => Promise<void>): Promise<void> {
+    const { flush } = this.#options
     const successors = this.hub.links().length > 0
     this.seat.closing()
     this.hub.goAway()
     flush.flush()
     await settle()
-    while (!this.hub.drained && !this.#stopped && workspace.platform.now() < deadline) {
+    while (!this.hub.drained && !this.#stopped && !isOver()) {
       await new Promise((resolve) => setTimeout(resolve, 2))
     }
     if (this.#stopped) return
@@ -134,6 +147,7 @@ export class Reign {
     flush.flush()
     // The links may bring answers and acknowledgements that are on their way.
     await oneTurn(false)
+    if (this.#stopped) return
     this.#stopped = true
     this.#listener?.close()
     this.#door.close()
@@ -161,20 +175,20 @@ export class Reign {
     return Object.fromEntries(Object.entries(this.#door.counters).map(([name, n]) => [`door.${name}`, n as number]))
   }
 
-  #listen(path: string, ref: boolean): void {
+  #listen(path: string): void {
     this.#listener = this.#options.transport.listen(path, {
       backlog: BACKLOG,
       onConnection: this.#door.accept,
       onError: (error) => this.#options.onWarning(warning(error)),
     })
-    if (!ref) this.#listener.unref()
+    if (!this.#ref) this.#listener.unref()
   }
 
   /** Our socket's path is gone: a fresh one, in the same term (rule B6). Links live on. */
-  #renew(ref: boolean): void {
+  #renew(): void {
     const old = this.#listener
     try {
-      this.#listen(this.seat.renewEndpoint(), ref)
+      this.#listen(this.seat.renewEndpoint())
       this.seat.announce()
       old?.close()
     } catch (error) {

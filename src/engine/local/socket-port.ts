@@ -13,6 +13,8 @@ export class SocketPort extends Port {
   override readonly takesParts = true
   readonly #connection: Connection
   readonly #channel: Channel
+  /** Long bodies; those that ended are let go when the next one begins. */
+  readonly #transfers = new Set<OutgoingTransfer>()
 
   constructor(slot: number, ref: MemberRef, session: Session, connection: Connection, channel: Channel) {
     super(slot, ref, session)
@@ -28,12 +30,18 @@ export class SocketPort extends Port {
     return this.#channel.pendingBytes + this.#connection.bufferedBytes
   }
 
+  override get sending(): boolean {
+    for (const transfer of this.#transfers) if (!transfer.ended) return true
+    return false
+  }
+
   override send(frame: Frame): OutgoingTransfer | undefined {
-    return this.closed ? undefined : this.#channel.send(frame)
+    const transfer = this.closed ? undefined : this.#channel.send(frame)
+    return transfer === undefined ? undefined : this.#began(transfer)
   }
 
   override open(head: Frame): OutgoingTransfer {
-    return this.#channel.open(head)
+    return this.#began(this.#channel.open(head))
   }
 
   override pump(): void {
@@ -49,6 +57,17 @@ export class SocketPort extends Port {
   override end(): void {
     this.#channel.flush()
     this.#connection.end()
+  }
+
+  override keepAlive(alive: boolean): void {
+    if (alive) this.#connection.ref()
+    else this.#connection.unref()
+  }
+
+  #began(transfer: OutgoingTransfer): OutgoingTransfer {
+    for (const earlier of this.#transfers) if (earlier.ended) this.#transfers.delete(earlier)
+    this.#transfers.add(transfer)
+    return transfer
   }
 }
 

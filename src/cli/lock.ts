@@ -1,0 +1,1 @@
+export const lock = undefined as never

@@ -1,0 +1,1 @@
+export const tail = undefined as never
