@@ -70,6 +70,7 @@ static void on_environment_end(napi_async_cleanup_hook_handle cleanup, void *dat
   state->cleanup = cleanup;
   state->ending = true;
   flock_close_all(state);
+  seqpacket_end(state);
   socket_close_all(state);
 }
 
@@ -93,7 +94,8 @@ NAPI_MODULE_INIT() {
   }
   if (napi_get_uv_event_loop(env, &state->loop) != napi_ok ||
       napi_add_async_cleanup_hook(env, on_environment_end, state, &state->cleanup) != napi_ok ||
-      !flock_init(state, exports) || !socket_init(state, exports) || !system_init(state, exports)) {
+      !flock_init(state, exports) || !socket_init(state, exports) ||
+      !seqpacket_init(state, exports) || !system_init(state, exports)) {
     return NULL;
   }
   return exports;

@@ -29,6 +29,9 @@ struct state {
   /* Everything is received here; JavaScript sees the same memory as one Buffer. */
   char *read_buffer;
   napi_ref read_buffer_reference;
+  /* The same for packets; made when the first packet socket is asked for. */
+  char *packet_buffer;
+  napi_ref packet_buffer_reference;
 };
 
 struct credentials {
@@ -40,19 +43,28 @@ struct credentials {
 /* Each file adds its functions to the exports. False leaves a JavaScript exception pending. */
 bool flock_init(struct state *state, napi_value exports);
 bool socket_init(struct state *state, napi_value exports);
+bool seqpacket_init(struct state *state, napi_value exports);
 bool system_init(struct state *state, napi_value exports);
 
 /* At the end of the environment. */
 void flock_close_all(struct state *state);
 void socket_close_all(struct state *state);
+void seqpacket_end(struct state *state);
 /* The last socket is gone: the environment may end. */
 void state_sockets_closed(struct state *state);
 
-/* A close-on-exec, non-blocking descriptor, or -errno. */
-int endpoint_listen(const char *path, int backlog);
+/* Packets instead of bytes: what receives them, and what a socket must be told that a listener of packets accepted. */
+void seqpacket_receive(struct socket *socket);
+void seqpacket_adopt(struct socket *socket);
+
+/*
+ * A close-on-exec, non-blocking descriptor, or -errno. `type` is SOCK_STREAM or SOCK_SEQPACKET. The file gets `mode`,
+ * whatever the umask says, and is never open wider than that.
+ */
+int endpoint_listen(const char *path, int type, mode_t mode, int backlog);
 int endpoint_accept(int listener);
 /* A local socket either has a listener with room or it does not (-EAGAIN): this never waits. */
-int endpoint_connect(const char *path);
+int endpoint_connect(const char *path, int type);
 
 /* 0 or -errno. */
 int peer_credentials(int fd, struct credentials *out);

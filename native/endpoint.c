@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -52,20 +53,55 @@ static bool make_address(const char *path, struct sockaddr_un *address) {
   return true;
 }
 
-int endpoint_listen(const char *path, int backlog) {
+#ifdef __APPLE__
+
+static int give_mode(const char *path, mode_t mode) { return chmod(path, mode) == 0 ? 0 : -errno; }
+
+#else
+
+/*
+ * The umask may have taken bits away. Only for those the file is touched again, and by its inode: the path could name
+ * somebody else's file by now, and chmod(2) follows symlinks.
+ */
+static int give_mode(const char *path, mode_t mode) {
+  int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return -errno;
+  struct stat file;
+  char link[32];
+  int error = 0;
+  if (fstat(fd, &file) != 0) {
+    error = -errno;
+  } else if (!S_ISSOCK(file.st_mode)) {
+    error = -ESTALE;
+  } else if ((file.st_mode & 07777) != mode) {
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (chmod(link, mode) != 0) error = -errno;
+  }
+  close(fd);
+  return error;
+}
+
+#endif
+
+int endpoint_listen(const char *path, int type, mode_t mode, int backlog) {
   struct sockaddr_un address;
   if (!make_address(path, &address)) return -ENAMETOOLONG;
-  int fd = open_socket(SOCK_STREAM);
+  int fd = open_socket(type);
   if (fd < 0) return fd;
-  int error;
-  if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-    error = -errno;
+  int error = 0;
+#ifndef __APPLE__
+  /* Linux makes the file with the mode of the socket, less the umask: not for a moment is it open wider. */
+  if (fchmod(fd, mode) != 0) error = -errno;
+#endif
+  if (error == 0 && bind(fd, (struct sockaddr *)&address, sizeof address) != 0) error = -errno;
+  if (error != 0) {
     close(fd);
     return error;
   }
   /* Nobody can connect before listen(), so nobody ever finds it open to others. */
-  if (chmod(path, 0600) != 0 || listen(fd, backlog) != 0) {
-    error = -errno;
+  error = give_mode(path, mode);
+  if (error == 0 && listen(fd, backlog) != 0) error = -errno;
+  if (error != 0) {
     unlink(path);
     close(fd);
     return error;
@@ -73,10 +109,10 @@ int endpoint_listen(const char *path, int backlog) {
   return fd;
 }
 
-int endpoint_connect(const char *path) {
+int endpoint_connect(const char *path, int type) {
   struct sockaddr_un address;
   if (!make_address(path, &address)) return -ENAMETOOLONG;
-  int fd = open_socket(SOCK_STREAM);
+  int fd = open_socket(type);
   if (fd < 0) return fd;
   int failed;
   do {

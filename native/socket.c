@@ -2,7 +2,7 @@
  * Unix stream sockets on uv_poll. One callback a socket, `callback(event, value)`; the numbers of the events are in
  * src/platform/native.ts too. Errors are -errno, never exceptions: an exception here is a mistake of our own.
  */
-#include "conclave.h"
+#include "socket.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,26 +15,6 @@
 #define ACCEPTS_PER_EVENT 32
 
 #define SOCKET_MAGIC 0x736f636b
-
-enum event { EVENT_READ = 0, EVENT_WRITABLE = 1, EVENT_ACCEPT = 2 };
-
-struct socket {
-  /* First, as in every struct that JavaScript holds: what is another kind is told apart here. */
-  int magic;
-  uv_poll_t poll;
-  struct state *state;
-  /* The list of the environment: the next one, and the pointer that points here. */
-  struct socket *next, **link;
-  /* -1 once closed. */
-  int fd;
-  bool listening;
-  /* UV_READABLE and UV_WRITABLE, as far as JavaScript wants them. */
-  int interest;
-  napi_ref callback;
-  /* Freed when libuv and JavaScript both let go. */
-  bool with_libuv;
-  bool seen;
-};
 
 static void free_if_unused(struct socket *socket) {
   if (socket->with_libuv || socket->seen) return;
@@ -79,8 +59,6 @@ static void on_collected(napi_env env, void *data, void *hint) {
   free_if_unused(socket);
 }
 
-static void watch(struct socket *socket);
-
 /* Calls into JavaScript; ticks and microtasks run before it returns. */
 static void call(struct socket *socket, enum event event, napi_value value) {
   napi_env env = socket->state->env;
@@ -99,7 +77,7 @@ static void call(struct socket *socket, enum event event, napi_value value) {
   }
 }
 
-static void call_with_integer(struct socket *socket, enum event event, int64_t value) {
+void call_with_integer(struct socket *socket, enum event event, int64_t value) {
   napi_handle_scope scope;
   if (napi_open_handle_scope(socket->state->env, &scope) != napi_ok) return;
   call(socket, event, integer(socket->state->env, value));
@@ -138,13 +116,13 @@ static void on_poll(uv_poll_t *handle, int status, int events) {
     accept_some(socket);
   } else {
     /* Reads first: a write that fails must find everything read that was there (rule A8). */
-    if (events & UV_READABLE) read_some(socket);
+    if (events & UV_READABLE) socket->receive(socket);
     if (socket->fd >= 0 && (events & socket->interest & UV_WRITABLE)) call_with_integer(socket, EVENT_WRITABLE, 0);
   }
   if (status < 0 && socket->fd >= 0) watch(socket);
 }
 
-static void watch(struct socket *socket) {
+void watch(struct socket *socket) {
   if (socket->interest == 0) {
     uv_poll_stop(&socket->poll);
   } else {
@@ -152,8 +130,7 @@ static void watch(struct socket *socket) {
   }
 }
 
-/* Takes over `fd`, also when it fails. *error is 0 or -errno. */
-static struct socket *new_socket(struct state *state, int fd, int *error) {
+struct socket *new_socket(struct state *state, int fd, int *error) {
   struct socket *socket = calloc(1, sizeof *socket);
   *error = socket == NULL ? -ENOMEM : uv_poll_init(state->loop, &socket->poll, fd);
   if (*error != 0) {
@@ -165,6 +142,7 @@ static struct socket *new_socket(struct state *state, int fd, int *error) {
   socket->magic = SOCKET_MAGIC;
   socket->state = state;
   socket->fd = fd;
+  socket->receive = read_some;
   socket->with_libuv = true;
   socket->next = state->sockets;
   socket->link = &state->sockets;
@@ -173,7 +151,7 @@ static struct socket *new_socket(struct state *state, int fd, int *error) {
   return socket;
 }
 
-static napi_value wrap(struct socket *socket) {
+napi_value wrap(struct socket *socket) {
   napi_value handle;
   socket->seen = true;
   if (napi_create_external(socket->state->env, socket, on_collected, NULL, &handle) == napi_ok) return handle;
@@ -198,6 +176,7 @@ static void accept_some(struct socket *socket) {
       call_with_integer(socket, EVENT_ACCEPT, error);
       return;
     }
+    if (socket->receive == seqpacket_receive) seqpacket_adopt(accepted);
     napi_handle_scope scope;
     if (napi_open_handle_scope(env, &scope) != napi_ok) return;
     call(socket, EVENT_ACCEPT, wrap(accepted));
@@ -217,7 +196,7 @@ static napi_value js_listen(napi_env env, napi_callback_info info) {
     return misuse(env, "listen(path, backlog)");
   }
   int error = 0;
-  int fd = endpoint_listen(path, backlog);
+  int fd = endpoint_listen(path, SOCK_STREAM, 0600, backlog);
   struct socket *socket = fd < 0 ? NULL : new_socket(state, fd, &error);
   if (fd >= 0 && socket == NULL) unlink(path);
   free(path);
@@ -234,13 +213,13 @@ static napi_value js_connect(napi_env env, napi_callback_info info) {
   char *path = path_argument(env, argument);
   if (path == NULL) return misuse(env, "connect(path)");
   int error = 0;
-  int fd = endpoint_connect(path);
+  int fd = endpoint_connect(path, SOCK_STREAM);
   free(path);
   struct socket *socket = fd < 0 ? NULL : new_socket(state, fd, &error);
   return socket == NULL ? integer(env, fd < 0 ? fd : error) : wrap(socket);
 }
 
-static struct socket *socket_argument(napi_env env, napi_value value) {
+struct socket *socket_argument(napi_env env, napi_value value) {
   void *socket = NULL;
   if (napi_get_value_external(env, value, &socket) == napi_ok && ((struct socket *)socket)->magic == SOCKET_MAGIC) {
     return socket;

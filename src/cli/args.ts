@@ -13,6 +13,11 @@ export interface OptionSpec {
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>
 
+export interface NumberRange {
+  readonly min?: number
+  readonly max?: number
+}
+
 /** What was written on the command line. */
 export class Given {
   readonly words: readonly string[]
@@ -20,7 +25,11 @@ export class Given {
   readonly rest: readonly string[] | undefined
   readonly #values: ReadonlyMap<string, string | true>
 
-  constructor(values: ReadonlyMap<string, string | true>, words: readonly string[], rest: readonly string[] | undefined) {
+  constructor(
+    values: ReadonlyMap<string, string | true>,
+    words: readonly string[],
+    rest: readonly string[] | undefined,
+  ) {
     this.#values = values
     this.words = words
     this.rest = rest
@@ -36,13 +45,13 @@ export class Given {
   }
 
   /** @throws UsageError */
-  number(option: string, { min = 0, max = Number.MAX_SAFE_INTEGER, whole = true } = {}): number | undefined {
+  number(option: string, { min = 0, max = Number.MAX_SAFE_INTEGER }: NumberRange = {}): number | undefined {
     const text = this.text(option)
     if (text === undefined) return undefined
     const value = text.trim() === '' ? Number.NaN : Number(text)
-    if (value >= min && value <= max && (!whole || Number.isSafeInteger(value))) return value
+    if (value >= min && value <= max && Number.isSafeInteger(value)) return value
     const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
-    throw new UsageError(`--${option} needs a ${whole ? 'whole ' : ''}number ${range}, not "${text}".`)
+    throw new UsageError(`--${option} needs a whole number ${range}, not "${text}".`)
   }
 }
 

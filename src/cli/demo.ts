@@ -30,7 +30,11 @@ lasts from the SIGKILL to the first call of a surviving process that the new pri
   words: [0, 1],
   options: {
     dir: { type: 'string', value: 'FOLDER', help: 'the same as the folder' },
-    workers: { type: 'string', value: 'N', help: `processes to start, ${LEAST_WORKERS} to ${MOST_WORKERS} (default: ${WORKERS})` },
+    workers: {
+      type: 'string',
+      value: 'N',
+      help: `processes to start, ${LEAST_WORKERS} to ${MOST_WORKERS} (default: ${WORKERS})`,
+    },
     pace: { type: 'string', value: 'MS', help: 'each file takes at least so long: to watch a small folder' },
     quiet: { type: 'boolean', short: 'q', help: 'only the last lines' },
     frame: { type: 'string', value: 'FILE' },
@@ -81,6 +85,8 @@ async function folderOf(given: string | undefined): Promise<string> {
 }
 
 function defaultFolder(): string {
-  const own = ['../../node_modules', '../../../node_modules'].map((path) => fileURLToPath(new URL(path, import.meta.url)))
+  const own = ['../../node_modules', '../../../node_modules'].map((path) =>
+    fileURLToPath(new URL(path, import.meta.url)),
+  )
   return ['node_modules', ...own].find((folder) => existsSync(folder)) ?? '.'
 }

@@ -7,12 +7,21 @@ export interface VerbEntry {
 
 /** One file a verb, loaded when it is asked for. */
 export const VERBS: ReadonlyMap<string, VerbEntry> = new Map<string, VerbEntry>([
-  ['demo', entry('watch it work: processes index a folder and carry on while some are killed', async () => (await import('./demo.ts')).demo)],
+  [
+    'demo',
+    entry(
+      'watch it work: processes index a folder and carry on while some are killed',
+      async () => (await import('./demo.ts')).demo,
+    ),
+  ],
   ['status', entry('who is here, what waits, what was lost', async () => (await import('./status.ts')).status)],
   ['tail', entry('print events as they come', async () => (await import('./tail.ts')).tail)],
   ['publish', entry('publish one event', async () => (await import('./publish.ts')).publish)],
   ['call', entry('call a method and print its result', async () => (await import('./call.ts')).call)],
-  ['lock', entry('run a command in one process of the workspace at a time', async () => (await import('./lock.ts')).lock)],
+  [
+    'lock',
+    entry('run a command in one process of the workspace at a time', async () => (await import('./lock.ts')).lock),
+  ],
 ])
 
 function entry(summary: string, load: () => Promise<Verb>): VerbEntry {

@@ -36,6 +36,14 @@ export interface Native {
   keepAlive(handle: SocketHandle, alive: boolean): void
   peer(handle: SocketHandle): { readonly uid: number; readonly gid: number; readonly pid: number } | number
 
+  /** Where packet sockets receive; asked for before the first of them. `undefined`: this system has no such sockets. */
+  packetBuffer(): Uint8Array | undefined
+  /** SOCK_SEQPACKET: each `send` is one packet, and each `read` event. All the rest is as for streams. */
+  listenPackets(path: string, backlog: number, mode: number): SocketHandle | number
+  connectPackets(path: string): SocketHandle | number
+  /** Whether the peer of a packet socket has closed or ended its side, even before what it sent is read. */
+  peerGone(handle: SocketHandle): boolean
+
   tryLock(path: string): TakenLock | LockRefusal | number
   lockHolds(handle: LockHandle): boolean
   unlock(handle: LockHandle): void

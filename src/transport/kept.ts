@@ -1,7 +1,20 @@
 import { KEPT_PIECE_BYTES } from './limits.ts'
 
-/** Copies of bytes that could not be sent yet, in order. Small ones share a piece. */
-export class KeptBytes {
+/** Copies of bytes that could not be sent yet, in order. */
+export interface Kept {
+  readonly size: number
+  add(bytes: Uint8Array, start: number, end: number): void
+  /**
+   * Sends until nothing is left or `send` takes less than it was given.
+   * @param send returns how many bytes it took; negative ends with that number
+   * @returns 0, or the negative number
+   */
+  drain(send: (bytes: Uint8Array, start: number, end: number) => number): number
+  clear(): void
+}
+
+/** Small ones share a piece. */
+export class KeptBytes implements Kept {
   #pieces: Uint8Array[] = []
   /** Where the unsent bytes of the first piece begin, and where those of the last one end. */
   #start = 0
@@ -29,11 +42,6 @@ export class KeptBytes {
     this.#end = end - start
   }
 
-  /**
-   * Sends until nothing is left or `send` takes less than it was given.
-   * @param send returns how many bytes it took; negative ends with that number
-   * @returns 0, or the negative number
-   */
   drain(send: (bytes: Uint8Array, start: number, end: number) => number): number {
     while (this.#size > 0) {
       const piece = this.#pieces[0] as Uint8Array
@@ -52,5 +60,41 @@ export class KeptBytes {
   clear(): void {
     this.#pieces = []
     this.#start = this.#end = this.#size = 0
+  }
+}
+
+/** Each `add` is one packet, and is sent by one call or not at all. */
+export class KeptPackets implements Kept {
+  #packets: Uint8Array[] = []
+  /** Those before it are sent. */
+  #next = 0
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  add(bytes: Uint8Array, start: number, end: number): void {
+    const packet = new Uint8Array(end - start)
+    packet.set(bytes.subarray(start, end))
+    this.#packets.push(packet)
+    this.#size += packet.length
+  }
+
+  drain(send: (bytes: Uint8Array, start: number, end: number) => number): number {
+    while (this.#size > 0) {
+      const packet = this.#packets[this.#next] as Uint8Array
+      const taken = send(packet, 0, packet.length)
+      if (taken <= 0) return taken
+      this.#size -= packet.length
+      this.#next++
+    }
+    this.clear()
+    return 0
+  }
+
+  clear(): void {
+    this.#packets = []
+    this.#next = this.#size = 0
   }
 }

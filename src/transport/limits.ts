@@ -9,3 +9,9 @@ export const ACCEPT_PAUSE_MS = 100
 
 /** How long a connection is still read after a failed write, when its peer neither sends nor ends (rule A8). */
 export const LAST_WORDS_MS = 1000
+
+/** Largest packet of a packet transport, as in native/seqpacket.c. */
+export const MAX_PACKET_BYTES = 131_072
+
+/** Who may open a packet socket unless told otherwise: its owner. */
+export const SOCKET_MODE = 0o600

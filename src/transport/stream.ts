@@ -4,7 +4,7 @@ import type { ConclaveError } from '../errors/index.ts'
 import { NATIVE_EVENT, WATCH } from '../platform/native.ts'
 import { disconnected } from './errors.ts'
 import { flushAtExit, flushed } from './exit.ts'
-import { KeptBytes } from './kept.ts'
+import { KeptBytes, type Kept } from './kept.ts'
 import { LAST_WORDS_MS } from './limits.ts'
 import type { Connection, ConnectionHandlers, PeerCredentials } from './transport.ts'
 
@@ -29,7 +29,7 @@ export class StreamConnection implements Connection {
   readonly peer: PeerCredentials
   handlers: ConnectionHandlers = NO_HANDLERS
   readonly #socket: StreamSocket
-  readonly #kept = new KeptBytes()
+  readonly #kept: Kept
   #reading: 'on' | 'paused' | 'ended' = 'on'
   /** `ending`: `end` was called, kept bytes still go. `failed`: bytes are dropped, reading goes on. */
   #writing: 'on' | 'ending' | 'ended' | 'failed' = 'on'
@@ -39,9 +39,11 @@ export class StreamConnection implements Connection {
   #lastWords: NodeJS.Timeout | undefined
   readonly #flush = (): void => void this.#kept.drain(this.#send)
 
-  constructor(socket: StreamSocket, peer: PeerCredentials) {
+  /** @param kept what keeps bytes apart, where that matters */
+  constructor(socket: StreamSocket, peer: PeerCredentials, kept: Kept = new KeptBytes()) {
     this.#socket = socket
     this.peer = peer
+    this.#kept = kept
     socket.start((event, value) => this.#event(event, value))
     this.#watch()
   }
@@ -197,5 +199,6 @@ const FULL: ReadonlySet<number> = new Set([
 
 function brokenConnection(errno: number): ConclaveError {
   const name = getSystemErrorName(errno)
+  if (name === 'EMSGSIZE') return disconnected('The connection was closed: a packet was too long (EMSGSIZE).', name)
   return disconnected(`The connection broke (${name}): the peer closed it or died.`, name)
 }

@@ -1,6 +1,13 @@
 import { ConclaveError } from '../errors/index.ts'
 import { FLAG, Frame, KIND } from './frame.ts'
-import { MAX_BODY_BYTES, MAX_FRAGMENT_BYTES, MAX_NAME_BYTES, MAX_TRANSFERS, TRANSFER_WINDOW_BYTES } from './limits.ts'
+import {
+  MAX_BODY_BYTES,
+  MAX_FRAGMENT_BYTES,
+  MAX_JOINED_BYTES,
+  MAX_NAME_BYTES,
+  MAX_TRANSFERS,
+  TRANSFER_WINDOW_BYTES,
+} from './limits.ts'
 import { FrameReader } from './reader.ts'
 import { encodeText, textBytes } from './text.ts'
 import { Assembly, OutgoingTransfer, type FragmentSink } from './transfer.ts'
@@ -47,6 +54,9 @@ export class Channel {
   readonly #out = new Map<number, OutgoingTransfer>()
   #waiting: OutgoingTransfer[] = []
   readonly #in = new Map<number, Incoming>()
+  /** Incoming bodies that are joined here, oldest first, with the bytes whose window is withheld. */
+  readonly #joining = new Map<number, number>()
+  #joined = 0
   readonly #scratch = new Frame()
   #nextTransfer = 1
   #scheduled = false
@@ -77,6 +87,11 @@ export class Channel {
 
   get pendingBytes(): number {
     return this.#writer.pendingBytes
+  }
+
+  /** Bytes of incoming bodies that are not whole yet. */
+  get joinedBytes(): number {
+    return this.#joined
   }
 
   /** @throws `PROTOCOL`, `TOO_LARGE`: the link must close */
@@ -142,6 +157,8 @@ export class Channel {
     this.#writer.discard()
     for (const { sink } of this.#in.values()) sink.fragment(EMPTY, 0, 0, true, true)
     this.#in.clear()
+    this.#joining.clear()
+    this.#joined = 0
     for (const transfer of [...this.#out.values(), ...this.#waiting]) transfer.close()
     this.#out.clear()
     this.#waiting = []
@@ -220,10 +237,12 @@ export class Channel {
     if (this.#in.size >= MAX_TRANSFERS) {
       throw new ConclaveError('PROTOCOL', `More than ${MAX_TRANSFERS} transfers were begun at once on one link.`)
     }
-    const grant = (bytes: number): void => this.#grant(id, bytes)
-    const sink =
-      this.#options.onTransfer?.(frame, grant) ??
-      new Assembly(frame, grant, (message) => this.#options.onMessage(message))
+    let sink = this.#options.onTransfer?.(frame, (bytes) => this.#grant(id, bytes))
+    if (sink === undefined) {
+      this.#joining.set(id, 0)
+      const taken = (bytes: number): void => this.#take(id, bytes)
+      sink = new Assembly(frame, taken, (message) => this.#options.onMessage(message))
+    }
     const incoming: Incoming = { sink, received: 0, granted: TRANSFER_WINDOW_BYTES, owed: 0 }
     this.#in.set(id, incoming)
     this.#fragment(incoming, frame)
@@ -243,8 +262,28 @@ export class Channel {
     if (incoming.received > incoming.granted) {
       throw new ConclaveError('PROTOCOL', `Transfer ${id} exceeds its window of ${TRANSFER_WINDOW_BYTES} bytes.`)
     }
+    const joins = this.#joining.has(id)
+    if (joins) this.#joined += bytes
     if (last) this.#in.delete(id)
+    if (last && joins) this.#whole(id, incoming.received)
     incoming.sink.fragment(frame.bytes, frame.bodyStart, frame.bodyEnd, last, aborted)
+  }
+
+  /** A joined body grows: its sender may go on while there is room for all of them, or it is the oldest. */
+  #take(id: number, bytes: number): void {
+    const withheld = this.#joining.get(id)
+    if (withheld === undefined) return
+    const [oldest] = this.#joining.keys()
+    const goesOn = this.#joined <= MAX_JOINED_BYTES || id === oldest
+    this.#joining.set(id, goesOn ? 0 : withheld + bytes)
+    if (goesOn) this.#grant(id, withheld + bytes)
+  }
+
+  /** A joined body leaves: others go on, in the order they began. */
+  #whole(id: number, bytes: number): void {
+    this.#joining.delete(id)
+    this.#joined -= bytes
+    for (const other of this.#joining.keys()) this.#take(other, 0)
   }
 
   /** The receiver took bytes: the sender may send as many more, told in steps of a quarter window. */

@@ -45,7 +45,7 @@ export const FLAG = {
   STREAM: 8,
   /** REQUEST: no answer but TAKEN is expected. */
   NOTIFY: 16,
-  /** MISSED, SUBSCRIBED: the count is a lower bound. */
+  /** MISSED: the count is a lower bound. */
   INEXACT: 32,
   /** CHUNK: the transfer ends here without its message. */
   ABORTED: 64,
@@ -67,7 +67,7 @@ export class Frame {
   a = 0
   /** Subscription id, attempt, or credit in bytes, by kind. */
   b = 0
-  /** Target mode or event number, by kind. */
+  /** Target mode, event number, state of a member, or who says that a call failed, by kind. */
   c = 0
   /** Id of a transfer on its link, else 0. */
   transfer = 0

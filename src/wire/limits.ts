@@ -12,6 +12,8 @@ export const MAX_BODY_BYTES: number = 16 * 1024 * 1024
 export const TRANSFER_WINDOW_BYTES: number = 256 * 1024
 /** Transfers at once in one direction of a link; further ones wait at their sender. */
 export const MAX_TRANSFERS: number = 64
+/** Bytes of unfinished bodies that a link joins at once; past it only the oldest body goes on (rule B17). */
+export const MAX_JOINED_BYTES: number = 32 * 1024 * 1024
 /** Size of the pooled buffer that gathers one turn's frames. */
 export const BATCH_BYTES: number = 64 * 1024
 /** Batch buffers that a pool keeps for reuse. */

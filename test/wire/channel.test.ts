@@ -7,6 +7,7 @@ import {
   HEADER_BYTES,
   MAX_BODY_BYTES,
   MAX_FRAGMENT_BYTES,
+  MAX_JOINED_BYTES,
   MAX_NAME_BYTES,
   MAX_TRANSFERS,
   TRANSFER_WINDOW_BYTES,
@@ -224,6 +225,21 @@ describe('Channel: transfers', () => {
     assert.deepEqual([full.sinks[3]!.ended, full.sinks.length], ['whole', MAX_TRANSFERS + 1])
   })
 
+  it('B17: MAX_JOINED_BYTES of unfinished bodies at once; past it the oldest goes on, and all arrive', () => {
+    const size = 2 * 1024 * 1024
+    const [seen, ends] = [new Map<number, number>(), new Set<number>()]
+    const pipe = new Pipe({ b: { onMessage: (frame) => seen.set(frame.number, frame.bodyBytes()) } })
+    for (let number = 1; number <= MAX_TRANSFERS; number++) {
+      pipe.a.send(small(number).withBody(new Uint8Array(size)))!.onEnd = () => ends.add(number)
+    }
+    let most = 0
+    while (pipe.step()) most = Math.max(most, pipe.b.joinedBytes)
+    assert.ok(most >= MAX_JOINED_BYTES, `${most} bytes`)
+    assert.ok(most <= MAX_JOINED_BYTES + size + MAX_TRANSFERS * TRANSFER_WINDOW_BYTES, `${most} bytes`)
+    assert.ok(seen.size === MAX_TRANSFERS && [...seen.values()].every((bytes) => bytes === size))
+    assert.deepEqual([ends.size, pipe.b.joinedBytes], [MAX_TRANSFERS, 0])
+  })
+
   it('aborted: before it began nothing arrives, mid-way the receiver is told', () => {
     const { pipe, sinks } = withSinks()
     let ends = 0
@@ -248,7 +264,7 @@ describe('Channel: transfers', () => {
     transfer.abort()
     pipe.a.pump()
     pipe.run()
-    assert.deepEqual(pipe.received.b, [])
+    assert.deepEqual([pipe.received.b, pipe.b.joinedBytes], [[], 0])
   })
 
   it('neither transfers nor what waits above starve the other when the transport is the bottleneck', () => {

@@ -58,7 +58,8 @@ export class Children {
       })
       child.once('close', (code, signal) => {
         if (view.state !== 'killed') view.state = 'ended'
-        if (view.state === 'ended' && !this.#stopping) onCrash(`${name} (pid ${view.pid}) ended by itself, ${signal ?? code}: ${said.trim()}`)
+        if (view.state === 'ended' && !this.#stopping)
+          onCrash(`${name} (pid ${view.pid}) ended by itself, ${signal ?? code}: ${said.trim()}`)
         resolve()
       })
     })

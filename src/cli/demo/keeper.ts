@@ -24,11 +24,12 @@ export class Keeper {
   readonly #tree: string
   readonly #store: IndexStore
   readonly #stop = new AbortController()
-  readonly #found: number
   #results: Result[] = []
   #missing: string[] = []
-  #done: number
-  #total: number
+  /** When this reign began. */
+  #found = 0
+  #done = 0
+  #total = 0
   #complete = false
   #timer: NodeJS.Timeout | undefined
   #work: Promise<void> | undefined
@@ -38,8 +39,6 @@ export class Keeper {
     this.#term = term
     this.#tree = tree
     this.#store = new IndexStore(join(member.workspace, INDEX_FILE))
-    this.#found = this.#done = this.#store.done
-    this.#total = this.#store.walked ? this.#store.total : 0
   }
 
   /** Works on its own until `stop()`; a failure of the database ends the process, as it should in a primary. */
@@ -62,7 +61,9 @@ export class Keeper {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop
-    if (this.#total === 0 && !this.#store.walked) await this.#walk()
+    this.#found = this.#done = this.#store.done
+    if (!this.#store.walked) await this.#walk()
+    this.#total = this.#store.total
     this.#tell()
     await Promise.all(Array.from({ length: LANES }, () => this.#lane()))
     if (signal.aborted) return
@@ -85,7 +86,6 @@ export class Keeper {
     if (this.#stop.signal.aborted) return
     this.#store.found(paths)
     this.#store.walkEnded()
-    this.#total = this.#store.total
   }
 
   async #lane(): Promise<void> {

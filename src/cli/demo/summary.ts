@@ -2,7 +2,8 @@ import type { Report } from './state.ts'
 
 /** The last lines of a run, in words. */
 export function summaryOf(report: Report): string[] {
-  const { files, indexed, lost, duplicated, terms, failovers, events, changed, bytes, durationMs, problems, ok } = report
+  const { files, indexed, lost, duplicated, terms, failovers, events, changed, bytes, durationMs, problems, ok } =
+    report
   const each = failovers.map(({ ms }) => `${ms.toFixed(1)} ms`).join(', ')
   const median = report.medianFailoverMs === undefined ? '' : ` (median ${report.medianFailoverMs.toFixed(1)} ms)`
   const notCompared = changed > 0 ? `; ${changed} changed meanwhile and were not compared` : ''

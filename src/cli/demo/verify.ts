@@ -64,7 +64,9 @@ export async function compare(
       if (changedSince(join(tree, path), startedAt)) sum.changed++
       else {
         sum.lost++
-        wrong(`${path} ${row === undefined ? 'is not in the index' : `has ${row.sha256 ?? 'no hash'}, not ${found.sha256}`}`)
+        wrong(
+          `${path} ${row === undefined ? 'is not in the index' : `has ${row.sha256 ?? 'no hash'}, not ${found.sha256}`}`,
+        )
       }
     }
     if (performance.now() - turnAt < TURN_MS) continue

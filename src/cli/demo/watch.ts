@@ -10,8 +10,8 @@ const MAX_QUEUED = 200_000
 
 /** The conductor's eyes: everything it knows of the others comes over the bus, as it would for any member. */
 export class Watch {
-  readonly tally = new Tally()
-  readonly terms = new Set<number>()
+  readonly tally: Tally = new Tally()
+  readonly terms: Set<number> = new Set()
   /** Of the newest term that told. */
   progress: Progress | undefined
   primary: MemberRef | undefined

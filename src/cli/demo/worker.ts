@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { join, type Context } from '../../index.ts'
 import { keepAsking } from './asking.ts'
 import { hashFile } from './hash.ts'
+import { IndexStore } from './index-store.ts'
 import { Keeper } from './keeper.ts'
 import { TOPIC, type Answered, type Count, type FileIndexed, type Hashed, type Pong } from './protocol.ts'
 
@@ -22,6 +23,9 @@ const { values } = parseArgs({
 })
 const { name, tree } = values
 const paceMs = Number(values.pace)
+
+// SQLite's first use takes some milliseconds: better now than between two primaries.
+new IndexStore(':memory:').close()
 
 let published = 0
 let acknowledged = 0
@@ -53,7 +57,10 @@ void member.closed.then(() => process.exit(ending ? 0 : 1))
 
 /** Answers when the switchboard has the event: a file in the index is a file whose event was acknowledged. */
 async function hash(path: string, ctx: Context): Promise<Hashed & { readonly worker: string }> {
-  const [hashed] = await Promise.all([hashFile(joinPath(tree, path), ctx.signal), paceMs > 0 ? sleep(paceMs) : undefined])
+  const [hashed] = await Promise.all([
+    hashFile(joinPath(tree, path), ctx.signal),
+    paceMs > 0 ? sleep(paceMs) : undefined,
+  ])
   const event: FileIndexed = { number: ++published, path, ...hashed }
   await member.publish(TOPIC.indexed, event)
   acknowledged++

@@ -314,7 +314,9 @@ export class CallRouter {
         return notFound(`No member called ${target} is here. \`conclave status\` lists who is.`)
       }
       default:
-        return new ConclaveError('INVALID_REQUEST', `Target mode ${frame.c} is not known to this version.`)
+        return new ConclaveError('INVALID_REQUEST', `Target mode ${frame.c} is not known to this version.`, {
+          outcome: 'not-committed',
+        })
     }
   }
 

@@ -114,7 +114,7 @@ export class LocalEngine implements Engine {
   /** The workspace's identity, once known: another lock at the path is another workspace (rule B3). */
   #identity: string | undefined
   #deferUntil = 0
-  #superseded: ConclaveError | undefined
+  #ending: ConclaveError | undefined
   #ref: boolean
   #holds = 0
   #keepAlive: NodeJS.Timeout | undefined
@@ -652,8 +652,8 @@ export class LocalEngine implements Engine {
 
   /** Everything that waits settles; everything held is closed. Idempotent. */
   #end(reason: CloseReason, error: ConclaveError): void {
-    if (this.#superseded !== undefined) return
-    this.#superseded = error
+    if (this.#ending !== undefined) return
+    this.#ending = error
     if (this.#role.name !== 'closed') this.#become({ type: 'failed', error })
     this.#stop.abort(error)
     process.off('beforeExit', this.#beforeExit)
@@ -796,8 +796,12 @@ export class LocalEngine implements Engine {
   #refusal(verb: Verb): ConclaveError | undefined {
     const allowed = allowance(this.#role.name, verb)
     if (allowed === 'now' || allowed === 'wait') return undefined
-    const text = `This member is ${this.#role.name}: join again to go on.`
-    return this.#superseded ?? new ConclaveError(allowed, text, { outcome: 'not-committed' })
+    const {
+      code = allowed,
+      message = `This member is ${this.#role.name}: join again to go on.`,
+      cause,
+    } = this.#ending ?? {}
+    return new ConclaveError(code, message, { cause, outcome: 'not-committed' })
   }
 
   #refuse(verb: Verb): void {
