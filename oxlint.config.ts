@@ -29,7 +29,7 @@ export default defineConfig({
   plugins: ['typescript', 'import', 'unicorn', 'oxc', 'node', 'promise'],
   categories: { correctness: 'error' },
   options: { typeAware: true, denyWarnings: true, reportUnusedDisableDirectives: 'error' },
-  ignorePatterns: ['dist', 'build', 'prebuilds', 'coverage', 'native'],
+  ignorePatterns: ['dist', 'build', 'prebuilds', 'coverage', 'native', 'src/**/gen'],
   rules: {
     eqeqeq: 'error',
     'no-console': 'error',

@@ -33,7 +33,7 @@ static napi_value js_unsupported(napi_env env, napi_callback_info info) {
 bool seqpacket_init(struct state *state, napi_value exports) {
   return define(state, exports, "packetBuffer", js_packet_buffer) &&
          define(state, exports, "listenPackets", js_unsupported) &&
-         define(state, exports, "connectPackets", js_unsupported) && define(state, exports, "peerGone", js_unsupported);
+         define(state, exports, "connectPackets", js_unsupported) && define(state, exports, "peerState", js_unsupported);
 }
 
 #else
@@ -159,21 +159,22 @@ static napi_value js_connect_packets(napi_env env, napi_callback_info info) {
   return wrap(socket);
 }
 
-/* peerGone(handle): whether the peer has closed or ended its side, also when what it sent before is not read yet. */
-static napi_value js_peer_gone(napi_env env, napi_callback_info info) {
-  napi_value argument, result = NULL;
+/* peerState(handle): 0 it is there, 1 it has ended its side, 2 it has closed; also before what it sent last is read. */
+static napi_value js_peer_state(napi_env env, napi_callback_info info) {
+  napi_value argument;
   if (arguments(env, info, 1, &argument) == NULL) return NULL;
   struct socket *socket = socket_argument(env, argument);
   if (socket == NULL) return NULL;
+  if (socket->fd < 0) return integer(env, 2);
   struct pollfd look = {.fd = socket->fd, .events = POLLRDHUP};
-  napi_get_boolean(env, socket->fd < 0 || (poll(&look, 1, 0) > 0 && look.revents != 0), &result);
-  return result;
+  if (poll(&look, 1, 0) <= 0) return integer(env, 0);
+  return integer(env, look.revents & (POLLHUP | POLLERR | POLLNVAL) ? 2 : look.revents & POLLRDHUP ? 1 : 0);
 }
 
 bool seqpacket_init(struct state *state, napi_value exports) {
   return define(state, exports, "packetBuffer", js_packet_buffer) &&
          define(state, exports, "listenPackets", js_listen_packets) &&
-         define(state, exports, "connectPackets", js_connect_packets) && define(state, exports, "peerGone", js_peer_gone);
+         define(state, exports, "connectPackets", js_connect_packets) && define(state, exports, "peerState", js_peer_state);
 }
 
 #endif

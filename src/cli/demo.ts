@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { Given } from './args.ts'
 import { Conductor } from './demo/conductor.ts'
 import { Live } from './demo/live.ts'
-import { frameOf } from './demo/picture.ts'
+import { frameOf, type Line } from './demo/picture.ts'
 import { summaryOf } from './demo/summary.ts'
 import { EXIT, UsageError } from './exit.ts'
 import type { Surroundings, Verb } from './verb.ts'
@@ -59,10 +59,13 @@ async function run(given: Given, around: Surroundings): Promise<number> {
   }
   const conductor = new Conductor({ tree, workers, paceMs, signal, say })
   live?.start(() => frameOf(conductor.state()))
-  let frame
+  let frame: readonly Line[] = []
   try {
-    const report = await conductor.run(() => (frame = frameOf(conductor.state())))
-    live?.stop()
+    // The last picture is of the moment before everybody is sent home.
+    const report = await conductor.run(() => {
+      frame = frameOf(conductor.state())
+      live?.stop()
+    })
     if (json) await out.json(report)
     else for (const line of summaryOf(report)) await out.line(line)
     const file = given.text('frame')

@@ -11,7 +11,7 @@ import { VERBS } from './verbs.ts'
 import { ownVersion } from './version.ts'
 
 /** Milliseconds a verb has to clean up once nobody waits for its output. */
-const LINGER_MS = 3_000
+const LINGER_MS = 10_000
 
 EventEmitter.defaultMaxListeners = 50
 const stop = new AbortController()

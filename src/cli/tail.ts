@@ -68,9 +68,8 @@ function jsonOf({ missed, ...event }: Event): object {
 async function print(out: Output, event: Event): Promise<void> {
   const { topic, data, publisher, time, missed, missedAtLeast, exact } = event
   if (missed > 0) {
-    const many = exact ? `${missed}` : `an unknown number of`
-    const least = exact || missedAtLeast === 0 ? '' : `, at least ${missedAtLeast}`
-    await out.line(out.style('yellow', `--- ${many} events missed${least}${exact ? '' : ': the primary changed'} ---`))
+    const many = exact ? String(missed) : missedAtLeast > 0 ? `at least ${missedAtLeast}` : 'an unknown number of'
+    await out.line(out.style('yellow', `--- ${many} events missed ---`))
   }
   const clock = new Date(time).toISOString().slice(11, 23)
   const from = out.style('dim', `${printable(publisher.name)} ${publisher.pid}`)

@@ -8,7 +8,7 @@ export interface Surroundings {
   /** Aborts, with an `Interrupted`, on SIGINT, SIGTERM, SIGHUP and when nobody reads the output. */
   readonly signal: AbortSignal
   /** From now on these signals are the verb's own: each goes to `take`, and `signal` no longer aborts by them. */
-  takeSignals(signals: readonly NodeJS.Signals[], take: (signal: NodeJS.Signals) => void): void
+  readonly takeSignals: (signals: readonly NodeJS.Signals[], take: (signal: NodeJS.Signals) => void) => void
 }
 
 export interface Verb {

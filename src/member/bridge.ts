@@ -32,22 +32,10 @@ export function bridge(source: EmitterLike | EventTarget, member: Member, option
   const { publish = [], receive = publish, prefix } = options
   const topicOf = (name: string): string => (prefix === undefined ? name : `${prefix}.${name}`)
   const local = isTarget(source) ? targetSide(source) : emitterSide(source)
-  let delivering = false
-  const stops = publish.map((name) =>
-    local.listen(name, (data) => {
-      if (!delivering) void member.publish(topicOf(name), data)
-    }),
-  )
+  const stops = publish.map((name) => local.listen(name, (data) => void member.publish(topicOf(name), data)))
   const subscriptions = receive.map((name) =>
     member.on(topicOf(name), (event) => {
-      if (event.publisher.id === member.id) return
-      // Emitting is synchronous, so whatever is heard meanwhile is our own echo.
-      delivering = true
-      try {
-        local.emit(name, event.data)
-      } finally {
-        delivering = false
-      }
+      if (event.publisher.id !== member.id) local.emit(name, event.data)
     }),
   ) as unknown as EventSubscription[]
   const close = async (): Promise<void> => {
@@ -58,29 +46,54 @@ export function bridge(source: EmitterLike | EventTarget, member: Member, option
 }
 
 interface LocalSide {
+  /** Does not hear what `emit` emits; what listeners emit in answer to that, it hears. */
   listen(name: string, listener: (data: unknown) => void): () => void
   emit(name: string, data: unknown): void
 }
 
 function emitterSide(emitter: EmitterLike): LocalSide {
+  const emitting = new Set<{ readonly name: string; readonly args: readonly unknown[] }>()
   return {
     listen(name, listener) {
-      const on = (...args: unknown[]): void => listener(args)
+      const on = (...args: unknown[]): void => {
+        for (const own of emitting) if (own.name === name && same(own.args, args)) return
+        listener(args)
+      }
       emitter.on(name, on)
       return () => emitter.off(name, on)
     },
-    emit: (name, data) => void emitter.emit(name, ...(Array.isArray(data) ? (data as unknown[]) : [data])),
+    emit(name, data) {
+      const args = Array.isArray(data) ? (data as unknown[]) : [data]
+      const own = { name, args }
+      emitting.add(own)
+      try {
+        emitter.emit(name, ...args)
+      } finally {
+        emitting.delete(own)
+      }
+    },
   }
 }
 
+function same(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((value, index) => Object.is(value, b[index]))
+}
+
 function targetSide(target: EventTarget): LocalSide {
+  const own = new WeakSet<globalThis.Event>()
   return {
     listen(name, listener) {
-      const on = (event: globalThis.Event): void => listener((event as { detail?: unknown }).detail ?? null)
+      const on = (event: globalThis.Event): void => {
+        if (!own.has(event)) listener((event as { detail?: unknown }).detail ?? null)
+      }
       target.addEventListener(name, on)
       return () => target.removeEventListener(name, on)
     },
-    emit: (name, data) => void target.dispatchEvent(new CustomEvent(name, { detail: data })),
+    emit(name, data) {
+      const event = new CustomEvent(name, { detail: data })
+      own.add(event)
+      target.dispatchEvent(event)
+    },
   }
 }
 

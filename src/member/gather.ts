@@ -26,9 +26,10 @@ export async function* gather(engine: Engine, request: GatherRequest): AsyncGene
     wake?.()
   }
   let due = peers.length + absent.length
-  for (const { slot, id, name, pid } of peers) {
+  for (const { id, name, pid } of peers) {
     const from: MemberRef = { id, name, pid }
-    engine.call({ ...request, target: { mode: TARGET.SLOT, slot }, signal: every }).then(
+    // By id: slots are of one term, and a call may go out again in the next.
+    engine.call({ ...request, target: { mode: TARGET.ID, text: id }, signal: every }).then(
       (result) => arrived({ from, ok: true, result }),
       (error: unknown) => arrived({ from, ok: false, error: typed(error) }),
     )

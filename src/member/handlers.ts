@@ -66,9 +66,7 @@ export function requestHandler(
   const item: Checkpoint = { code: 'INVALID_RESULT', what: `An item of ${name}` }
   const checked = (value: unknown): unknown => {
     if (isAsyncIterator(value)) return checkedItems(value, spec, item, result)
-    return isPromise(value)
-      ? value.then((settled) => validate(spec.result, settled, result))
-      : validate(spec.result, value, result)
+    return isPromise(value) ? value.then(checked) : answer(spec, value, result)
   }
   return (request) => {
     const valid = validate(spec.params, request.params, params)
@@ -87,7 +85,7 @@ async function* checkedItems(
     for (;;) {
       const step = await items.next()
       ended = step.done === true
-      if (step.done === true) return await validate(spec.result, step.value, result)
+      if (step.done === true) return await answer(spec, step.value, result)
       yield await validate(spec.yields, step.value, item)
     }
   } finally {
@@ -95,7 +93,12 @@ async function* checkedItems(
   }
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
+/** A method without a result answers nothing, whatever its handler happens to return. */
+function answer(spec: MethodSpec, value: unknown, at: Checkpoint): unknown {
+  return spec.result === undefined ? undefined : validate(spec.result, value, at)
+}
+
+export function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 

@@ -38,9 +38,12 @@ export const join: Join = async (place, options) => {
   const view = new MemberView(engine, contract)
   log(engine, given.logger)
   if (methods !== undefined) view.offer(methods)
-  await engine.join(engine.now() + JOIN_TIMEOUT_MS, signal)
+  opened.joining?.(engine.self.id, (reason) => engine.abort(reason))
+  const deadline = engine.now() + JOIN_TIMEOUT_MS
+  await engine.join(deadline, signal)
+  // One round trip: what is offered is known to the switchboard when the program goes on.
+  if (methods !== undefined && engine.role === 'secondary') await engine.inspect(deadline, signal).catch(() => {})
   for (const error of workspace.warnings) given.logger?.warn({ code: error.code }, error.message)
-  opened.joined?.(engine.self.id, (reason) => engine.abort(reason))
   if (signal !== undefined) closeOnAbort(view, signal)
   // The joining program has its member before any handler runs.
   setImmediate(() => engine.open())
@@ -72,6 +75,7 @@ async function end(stop: Stop): Promise<void> {
 
 function closeOnAbort(view: MemberView, signal: AbortSignal): void {
   const close = (): void => void view.close()
+  if (signal.aborted) close()
   signal.addEventListener('abort', close, { once: true })
   void view.closed.then(() => signal.removeEventListener('abort', close))
 }

@@ -5,14 +5,14 @@ import { encodeBody } from '../rpc/body.ts'
 import type { Contract } from '../rpc/contract.ts'
 import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
 import type { CallOptions, GatherOptions, NotifyOptions, OfferOptions, Reply, To, ToMany, Wait } from '../rpc/types.ts'
-import { TARGET } from '../wire/frame.ts'
 import type { MemberRef, Role } from '../wire/peers.ts'
 import { validate } from '../wire/validate.ts'
 import { eventOf } from './events-spec.ts'
 import { gather } from './gather.ts'
-import { requestHandler, type UserHandler } from './handlers.ts'
+import { isPromise, requestHandler, type UserHandler } from './handlers.ts'
 import { CLOSE_TIMEOUT_MS, INSPECT_TIMEOUT_MS } from './limits.ts'
 import { MemberStream } from './member-stream.ts'
+import { notifyMany } from './notify.ts'
 import { deadlineOf, signalOf, specOf, targetOf, type Scope } from './scope.ts'
 import { StatusFeed } from './status-feed.ts'
 import { EventSubscription } from './subscription.ts'
@@ -28,11 +28,14 @@ export class MemberView {
   readonly #engine: Engine
   readonly #contract: Contract | undefined
   readonly #scope: Scope | undefined
+  /** Of the member, whichever view counts. */
+  readonly #own: { refusedPublishes: number }
 
-  constructor(engine: Engine, contract: Contract | undefined, scope?: Scope) {
+  constructor(engine: Engine, contract: Contract | undefined, scope?: Scope, own = { refusedPublishes: 0 }) {
     this.#engine = engine
     this.#contract = contract
     this.#scope = scope
+    this.#own = own
   }
 
   get id(): string {
@@ -86,20 +89,13 @@ export class MemberView {
 
   async notify(method: string, params?: unknown, options: NotifyOptions = {}): Promise<void> {
     const { to } = options
-    if (!isMany(to)) {
-      const request = this.#request(method, params, { to }, CALL_TIMEOUT_MS)
-      await this.#engine.notify(request)
-      return
-    }
-    const request = this.#request(method, params, {}, CALL_TIMEOUT_MS)
-    const { peers } = await this.#engine.peers({ method, to }, request.deadline, request.signal)
-    const sent = peers.map(({ slot }) => this.#engine.notify({ ...request, target: { mode: TARGET.SLOT, slot } }))
-    await Promise.allSettled(sent)
+    if (isMany(to)) await notifyMany(this.#engine, to, this.#request(method, params, {}, CALL_TIMEOUT_MS))
+    else await this.#engine.notify(this.#request(method, params, { to }, CALL_TIMEOUT_MS))
   }
 
   offer(methods: Readonly<Record<string, unknown>>, options: OfferOptions = {}): Disposable {
-    const { concurrency = 0, signal } = options
-    if (!(Number.isSafeInteger(concurrency) && concurrency >= 0 && concurrency < 2 ** 32)) {
+    const { concurrency, signal } = options
+    if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1 && concurrency < 2 ** 32)) {
       throw new ConclaveError('INVALID_OPTION', 'concurrency must be a whole number of at least 1.')
     }
     if (options.to !== undefined && options.to !== 'primary' && options.to !== 'any') {
@@ -114,7 +110,7 @@ export class MemberView {
     try {
       for (const [method, handler] of Object.entries(methods)) {
         if (handler === undefined) continue
-        this.#offer(method, handler, options.to, concurrency)
+        this.#offer(method, handler, options.to, concurrency ?? 0)
         offered.push(method)
       }
     } catch (error) {
@@ -129,12 +125,17 @@ export class MemberView {
     try {
       const spec = eventOf(this.#contract, topic)
       const value = validate(spec?.data, data, { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}` })
-      if (value instanceof Promise) {
-        const text = `The schema of ${topic} is asynchronous, which would change the order of events: use a synchronous one.`
+      if (isPromise(value)) {
+        Promise.resolve(value).catch(() => {})
+        const text =
+          spec === undefined
+            ? `The data of ${topic} is a promise: await it first.`
+            : `The schema of ${topic} is asynchronous, which would change the order of events: use a synchronous one.`
         throw new ConclaveError('INVALID_OPTION', text)
       }
       return this.#engine.publish(topic, encodeBody(value, `The data of ${topic}`))
     } catch (error) {
+      this.#own.refusedPublishes++
       const refused = Promise.reject<number>(error as Error)
       refused.catch(() => {})
       return refused
@@ -148,19 +149,25 @@ export class MemberView {
   on(pattern: string, listener: (event: Event) => unknown, options: SubscribeOptions = {}): EventSubscription {
     const subscription = this.subscribe(pattern, options)
     const listen = async (): Promise<void> => {
-      for await (const event of subscription) await listener(event)
+      for await (const event of subscription) {
+        try {
+          await listener(event)
+        } catch (error) {
+          throwUncaught(error)
+        }
+      }
     }
-    // Thrown where nobody can catch it: an uncaught exception, as with EventTarget.
-    listen().catch((error: unknown) => {
-      process.nextTick(() => {
-        throw error
-      })
+    // That the member ended is told by `closed`; a subscription that ended by itself would be missed by nobody.
+    listen().catch(async (error: unknown) => {
+      const ended = this.#engine.closed.then(() => true)
+      const goesOn = new Promise<boolean>((resolve) => setImmediate(resolve, false))
+      if (!(await Promise.race([ended, goesOn]))) throwUncaught(error)
     })
     return subscription
   }
 
   with(contract?: Contract): MemberView {
-    return new MemberView(this.#engine, contract, this.#scope)
+    return new MemberView(this.#engine, contract, this.#scope, this.#own)
   }
 
   status(): StatusFeed {
@@ -168,8 +175,13 @@ export class MemberView {
   }
 
   async inspect(): Promise<Snapshot> {
-    const snapshot = await this.#engine.inspect(this.#engine.now() + INSPECT_TIMEOUT_MS)
-    return { workspace: this.#engine.workspace, ...snapshot }
+    const deadline = deadlineOf(this.#engine, INSPECT_TIMEOUT_MS, this.#scope)
+    const snapshot = await this.#engine.inspect(deadline, signalOf(undefined, this.#scope))
+    const { rejected = 0, ...own } = this.#engine.counters()
+    const counters: Record<string, number> = { ...snapshot.counters }
+    for (const [name, count] of Object.entries(own)) counters[`own.${name}`] = count
+    counters['own.rejected'] = rejected + this.#own.refusedPublishes
+    return { workspace: this.#engine.workspace, ...snapshot, counters }
   }
 
   close(options: Wait = {}): Promise<void> {
@@ -219,7 +231,8 @@ export class MemberView {
     if (this.#contract?.methods !== undefined && spec === undefined) {
       throw new ConclaveError('INVALID_OPTION', `The contract has no method ${method}: add it there, or offer without.`)
     }
-    const scoped = (scope: Scope): Member<never> => asMember(new MemberView(this.#engine, this.#contract, scope))
+    const scoped = (scope: Scope): Member<never> =>
+      asMember(new MemberView(this.#engine, this.#contract, scope, this.#own))
     this.#engine.offer({
       method,
       to: to ?? spec?.to ?? 'primary',
@@ -234,6 +247,14 @@ export function asMember<C>(view: MemberView): Member<C> {
   return view as unknown as Member<C>
 }
 
+/** A notification to a name is for all that have it. */
 function isMany(to: To | ToMany | undefined): to is ToMany {
-  return to === 'all' || to === 'others' || (typeof to === 'object' && to !== null && 'ids' in to)
+  return to === 'all' || to === 'others' || (typeof to === 'object' && to !== null && ('ids' in to || 'name' in to))
+}
+
+/** Thrown where nobody can catch it: an uncaught exception, as with EventTarget. */
+function throwUncaught(error: unknown): void {
+  process.nextTick(() => {
+    throw error
+  })
 }

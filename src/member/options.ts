@@ -69,7 +69,18 @@ export function checkOptions(options: JoinOptions<any, any, any>): CheckedOption
     if (!Number.isSafeInteger(value) || value < 0) throw invalid(`${option} must be a whole number of at least 0.`)
   }
   if (minVersion > version) throw invalid('minVersion must not exceed version.')
-  if (!(waitMs >= 0)) throw invalid('waitMs must be a number of milliseconds of at least 0.')
+  if (typeof waitMs !== 'number' || !(waitMs >= 0))
+    throw invalid('waitMs must be a number of milliseconds of at least 0.')
+  if (typeof ref !== 'boolean') throw invalid('ref must be true or false.')
+  for (const option of ['contract', 'methods', 'limits', 'logger', 'signal'] as const) {
+    const value: unknown = options[option]
+    if (value !== undefined && (typeof value !== 'object' || value === null)) {
+      throw invalid(`${option} must be an object, not ${value === null ? 'null' : typeof value}.`)
+    }
+  }
+  if (options.whilePrimary !== undefined && typeof options.whilePrimary !== 'function') {
+    throw invalid('whilePrimary must be a function that is called with { member, term, signal }.')
+  }
   for (const [limit, value] of Object.entries(limits)) {
     if (!LIMIT_NAMES.has(limit)) throw invalid(`There is no limit "${limit}"; docs/limits.md lists them.`)
     if (!(Number.isFinite(value) && value >= 0)) throw invalid(`limits.${limit} must be a number of at least 0.`)

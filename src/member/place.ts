@@ -10,8 +10,8 @@ export interface OpenedPlace {
   readonly workspace: Workspace
   readonly transport: Transport
   readonly pid: number
-  /** Told of the member that joined through it. */
-  readonly joined?: ((memberId: string, abort: (reason: unknown) => void) => void) | undefined
+  /** Told of the member that joins through it, before it does. */
+  readonly joining?: ((memberId: string, abort: (reason: unknown) => void) => void) | undefined
 }
 
 export interface PlaceOptions {

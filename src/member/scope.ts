@@ -32,7 +32,8 @@ export function targetOf(to: To | undefined): Target {
 
 /** The earlier of one's own patience and that of the call one serves. */
 export function deadlineOf(engine: Engine, timeoutMs: number, scope: Scope | undefined): number {
-  if (!(timeoutMs >= 0)) throw new ConclaveError('INVALID_OPTION', 'timeoutMs must be a number of at least 0.')
+  if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
+    throw new ConclaveError('INVALID_OPTION', 'timeoutMs must be a number of at least 0.')
   return Math.min(engine.now() + timeoutMs, scope?.deadline ?? Infinity)
 }
 

@@ -21,7 +21,9 @@ export class EventSubscription implements Subscription<Event> {
 
   async next(): Promise<IteratorResult<Event, undefined>> {
     const value = await this.#active.queue.next()
-    return value === undefined ? { done: true, value } : { done: false, value }
+    if (value !== undefined) return { done: false, value }
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    return { done: true, value }
   }
 
   async return(): Promise<IteratorResult<Event, undefined>> {

@@ -41,8 +41,8 @@ export interface Native {
   /** SOCK_SEQPACKET: each `send` is one packet, and each `read` event. All the rest is as for streams. */
   listenPackets(path: string, backlog: number, mode: number): SocketHandle | number
   connectPackets(path: string): SocketHandle | number
-  /** Whether the peer of a packet socket has closed or ended its side, even before what it sent is read. */
-  peerGone(handle: SocketHandle): boolean
+  /** The peer of a packet socket: 0 it is there, 1 it has ended its side, 2 it has closed. */
+  peerState(handle: SocketHandle): number
 
   tryLock(path: string): TakenLock | LockRefusal | number
   lockHolds(handle: LockHandle): boolean

@@ -19,7 +19,7 @@ export interface MemoryWorkspace extends CustomPlace, AsyncDisposable {
 
 const FOLDER = '/workspace'
 
-/** Disposing it kills whoever is still joined. */
+/** Disposing it kills whoever is still joined, or joining. */
 export function memoryWorkspace(): MemoryWorkspace {
   const machine = memoryPlatform()
   const members = new Map<string, Joined>()
@@ -39,7 +39,7 @@ export function memoryWorkspace(): MemoryWorkspace {
         workspace: openWorkspace(process, FOLDER, { app, create }),
         transport: memoryTransport(process),
         pid: process.pid,
-        joined: (memberId, abort) => members.set(memberId, { process, abort }),
+        joining: (memberId, abort) => members.set(memberId, { process, abort }),
       }
     },
     kill: ({ id }) => kill(id),

@@ -1,5 +1,6 @@
 import { ConclaveError } from '../errors/index.ts'
 import type { Platform } from '../platform/index.ts'
+import { systemError } from '../platform/errors.ts'
 
 /** @throws `PATH_TOO_LONG`. Bytes count, not characters: `/tmp/ü` has seven. */
 export function checkPathLength(path: string, platform: Platform): void {
@@ -21,6 +22,16 @@ export function addressInUse(path: string, cause: unknown): ConclaveError {
   return new ConclaveError('CONFLICT', `${path} is in use: something is there already.`, {
     cause,
     data: { path, errno: 'EADDRINUSE' },
+  })
+}
+
+/** For an errno of listen. */
+export function cannotListen(path: string, errno: number): ConclaveError {
+  const cause = systemError(errno, 'listen', path)
+  if (cause.code === 'EADDRINUSE') return addressInUse(path, cause)
+  return new ConclaveError('INTERNAL', `The socket ${path} can't be made: ${cause.message}.`, {
+    cause,
+    data: { path, errno: cause.code },
   })
 }
 

@@ -77,6 +77,10 @@ export class KeptPackets implements Kept {
   add(bytes: Uint8Array, start: number, end: number): void {
     const packet = new Uint8Array(end - start)
     packet.set(bytes.subarray(start, end))
+    if (this.#next > this.#packets.length / 2) {
+      this.#packets.splice(0, this.#next)
+      this.#next = 0
+    }
     this.#packets.push(packet)
     this.#size += packet.length
   }

@@ -68,3 +68,31 @@ export interface Connection {
   ref(): void
   unref(): void
 }
+
+/**
+ * The same, but whole packets instead of bytes: each `write` is one packet, and each `onData` is one. A packet has from 1 to
+ * `MAX_PACKET_BYTES` bytes; a longer one is `TOO_LARGE` when written, and ends the connection when received. An empty
+ * packet can't be told from the end. Back-pressure, half close and the order of the end are those of a stream.
+ */
+export interface PacketTransport extends Transport {
+  listen(path: string, options: PacketListenOptions): Listener
+  connect(path: string, options?: PacketConnectOptions): PacketConnection
+}
+
+export interface PacketListenOptions extends Omit<ListenOptions, 'onConnection'> {
+  readonly onConnection: (connection: PacketConnection) => void
+  /** Of the socket file, never open wider, whatever the umask. Default 0600. */
+  readonly mode?: number
+  /** Which of those that the file's mode lets in are accepted. Default: processes of our user. */
+  readonly admits?: (peer: PeerCredentials) => boolean
+}
+
+export interface PacketConnectOptions {
+  /** Which listeners we talk to. Default: processes of our user. */
+  readonly admits?: (peer: PeerCredentials) => boolean
+}
+
+export interface PacketConnection extends Connection {
+  /** `ended`: it sends no more. Asks the kernel: true before what the peer sent last is read. */
+  readonly peerState: 'there' | 'ended' | 'closed'
+}

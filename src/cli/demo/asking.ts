@@ -3,7 +3,7 @@ import type { Member } from '../../index.ts'
 import { monotonicMs, type Answered, type Pong } from './protocol.ts'
 
 /** Between two calls of one process. */
-const PAUSE_MS = 4
+const PAUSE_MS = 10
 /** It waits through a change of primary. */
 const PATIENCE_MS = 60_000
 

@@ -66,10 +66,17 @@ export class Conductor {
       compared: this.#compared,
       failovers: this.#failovers,
       events: watch?.tally.counts() ?? { published: 0, delivered: 0, missed: 0 },
-      eventsPerSecond: watch?.tally.perSecond(monotonicMs()) ?? 0,
+      eventsPerSecond: this.#eventsPerSecond(),
       elapsedMs: now - this.#startedMs,
       verdict: this.#verdict,
     }
+  }
+
+  /** Of the last second; of the whole run when it is over. */
+  #eventsPerSecond(): number {
+    const { tally } = this.#watch ?? {}
+    if (this.#endedMs === undefined) return tally?.perSecond(monotonicMs()) ?? 0
+    return Math.round((1000 * (tally?.delivered ?? 0)) / (this.#endedMs - this.#startedMs))
   }
 
   /**
@@ -148,7 +155,7 @@ export class Conductor {
     for (const [at, act] of SCRIPT) {
       await watch.until(() => isPast(watch, at), signal)
       if (act === 'join-late') this.#joinLate(watch, children)
-      else if (act === 'kill-worker') await this.#killWorker(watch, children)
+      else if (act === 'kill-worker') await this.#killWorker(watch, children, signal)
       else await this.#killPrimary(watch, children, signal)
     }
     await watch.until(() => children.views.every(({ state }) => state !== 'starting'), signal)
@@ -176,13 +183,19 @@ export class Conductor {
     const everyMs = watch.answers(next).map(({ atMs }) => atMs - killedMs)
     const ms = Math.min(...everyMs)
     const primary = watch.primary?.name ?? ''
-    this.#failovers.push({ term: next, killed: victim.name, primary, ms: rounded(ms), everyMs: everyMs.map(rounded) })
+    this.#failovers.push({
+      term: next,
+      killed: victim.name,
+      primary,
+      ms: rounded(ms),
+      everyMs: everyMs.map((each) => rounded(each)),
+    })
     say(`term ${next}: ${primary} answered after ${ms.toFixed(1)} ms and goes on from ${watch.progress?.found} files`)
   }
 
-  async #killWorker(watch: Watch, children: Children): Promise<void> {
-    const victim = busiest(children.views.filter(({ state, pid }) => state === 'working' && pid !== watch.primary?.pid))
-    if (victim === undefined) return
+  async #killWorker(watch: Watch, children: Children, signal: AbortSignal): Promise<void> {
+    const isVictim = ({ state, pid }: ProcessView): boolean => state === 'working' && pid !== watch.primary?.pid
+    const victim = await watch.until(() => watch.primary && busiest(children.views.filter(isVictim)), signal)
     this.#options.say(`SIGKILL for ${victim.name}, a secondary, at ${share(watch)}`)
     await children.kill(victim)
   }
@@ -217,7 +230,8 @@ export class Conductor {
     if (lost + duplicated + extra > problems.length)
       problems.push(`${lost} lost, ${duplicated} duplicated, ${extra} extra`)
     if (forgotten > 0) problems.push(`${forgotten} committed results were gone after a change of primary`)
-    if (events.missed > told && toldExactly) problems.push(`${events.missed} events were missed, the bus told of ${told}`)
+    if (events.missed > told && toldExactly)
+      problems.push(`${events.missed} events were missed, the bus told of ${told}`)
     if (repeated > 0) problems.push(`${repeated} events came twice`)
     if (terms.size < 3) problems.push(`only ${terms.size} terms`)
     const ok = problems.length === 0
@@ -232,7 +246,7 @@ export class Conductor {
       duplicated,
       terms: terms.size,
       failovers: this.#failovers,
-      medianFailoverMs: median(this.#failovers.map(({ ms }) => ms)),
+      medianFailoverMs: rounded(median(this.#failovers.map(({ ms }) => ms))),
       events: { ...events, told, toldExactly, repeated },
       forgotten,
       changed,
@@ -265,6 +279,8 @@ function busiest(views: readonly ProcessView[]): ProcessView | undefined {
   return views.toSorted((a, b) => b.files - a.files)[0]
 }
 
-function rounded(ms: number): number {
-  return Math.round(ms * 100) / 100
+function rounded(ms: number): number
+function rounded(ms: number | undefined): number | undefined
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 100) / 100
 }

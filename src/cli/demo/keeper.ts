@@ -64,15 +64,14 @@ export class Keeper {
     this.#found = this.#done = this.#store.done
     if (!this.#store.walked) await this.#walk()
     this.#total = this.#store.total
+    const heartbeat = setInterval(() => this.#tell(), REPEAT_PROGRESS_MS)
+    signal.addEventListener('abort', () => clearInterval(heartbeat))
     this.#tell()
     await Promise.all(Array.from({ length: LANES }, () => this.#lane()))
     if (signal.aborted) return
     this.#commit()
     this.#complete = true
-    while (!signal.aborted) {
-      this.#tell()
-      await sleep(REPEAT_PROGRESS_MS, undefined, { signal }).catch(() => {})
-    }
+    this.#tell()
   }
 
   async #walk(): Promise<void> {

@@ -13,7 +13,7 @@ export async function readRows(path: string): Promise<Row[]> {
 
 /** Node 22 warns that node:sqlite is experimental; the user of a command need not know. */
 async function quietly<T>(load: () => Promise<T>): Promise<T> {
-  const { emitWarning } = process
+  const emitWarning = process.emitWarning.bind(process)
   process.emitWarning = () => {}
   try {
     return await load()

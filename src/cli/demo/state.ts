@@ -43,7 +43,7 @@ export interface DemoState {
   readonly compared: number
   readonly failovers: readonly Failover[]
   readonly events: EventCounts
-  /** Events of the last second. */
+  /** Of the last second, or of the whole run when it is over. */
   readonly eventsPerSecond: number
   readonly elapsedMs: number
   readonly verdict: string | undefined

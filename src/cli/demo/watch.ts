@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import type { Event, Member, MemberRef, Status } from '../../index.ts'
+import { seqOf } from '../../events/position.ts'
 import { keepAsking } from './asking.ts'
 import type { Children } from './children.ts'
 import { monotonicMs, TOPIC, type Answered, type Progress } from './protocol.ts'
@@ -26,10 +27,12 @@ export class Watch {
 
   constructor(member: Member, children: Children) {
     this.#children = children
-    // The first may have begun before we joined: a publisher's events are counted from its first.
-    member.on(TOPIC.indexed, (event) => this.#indexed(event), { from: 'earliest', maxQueued: MAX_QUEUED })
-    member.on(TOPIC.progress, (event) => this.#progressed(event), { maxQueued: MAX_QUEUED })
-    member.on(TOPIC.answered, ({ data, publisher }) => this.#answered(data as Answered, publisher))
+    // They may have begun before we joined: a publisher's events are counted from its first.
+    // What the switchboard no longer holds is told as missed.
+    const all = { from: { after: seqOf(1, 0) }, maxQueued: MAX_QUEUED } as const
+    member.on(TOPIC.indexed, (event) => this.#indexed(event), all)
+    member.on(TOPIC.progress, (event) => this.#progressed(event), all)
+    member.on(TOPIC.answered, ({ data, publisher }) => this.#answered(data as Answered, publisher), all)
     void keepAsking(member, (answer) => this.#answered(answer, member))
     void this.#follow(member.status())
   }

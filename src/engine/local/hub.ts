@@ -321,7 +321,7 @@ export class Hub {
   /** Stops the timers and hears the primary's own member no more; links are the owner's to close. */
   close(): void {
     this.#draining = true
-    if (this.#local !== undefined) this.#local.closed = true
+    this.#local?.end()
     clearTimeout(this.#graceTimer)
     clearInterval(this.#sweepTimer)
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { ConclaveError, asError, errorToWire } from '../../errors/index.ts'
+import { ConclaveError, asError, type ErrorOnWire } from '../../errors/index.ts'
 import { seqOf } from '../../events/position.ts'
 import type { SubscribeBody, SubscribedBody } from '../../events/subscriber.ts'
 import { CALL_TIMEOUT_MS } from '../../rpc/limits.ts'
@@ -14,6 +14,7 @@ import {
   rpcResultLine,
   type RpcId,
   type RpcMessage,
+  type RpcResponse,
 } from '../../wire/jsonrpc.ts'
 import { LineReader, encodeLine } from '../../wire/lines.ts'
 import type { MemberRef } from '../../wire/peers.ts'
@@ -21,8 +22,8 @@ import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import { BatchWriter, type BatchPool } from '../../wire/writer.ts'
 import type { FlushScheduler } from './flush.ts'
 import type { Hub } from './hub.ts'
-import { LINE_LINGER_MS, MAX_LINE_BYTES } from './limits.ts'
-import { Port } from './port.ts'
+import { LINE_LINGER_MS, MAX_LINE_BYTES, MAX_LINK_BYTES, MAX_LINKS } from './limits.ts'
+import { MEMBER_STATE, Port } from './port.ts'
 import type { Session } from './session.ts'
 
 /** Whether a link that begins with this byte is one of JSON lines: `{`, `[` or white space (rule B19). */
@@ -36,8 +37,23 @@ interface Asked {
   readonly batch: RpcBatchAnswers | undefined
 }
 
+interface AskedCall extends Asked {
+  readonly method: string
+  /** CLOCK_MONOTONIC, milliseconds. */
+  readonly deadline: number
+}
+
+/** Milliseconds. */
+export interface LinePatience {
+  /** A call's. */
+  readonly callMs: number
+  /** With a peer that sends no more, and with one that does not close. */
+  readonly lingerMs: number
+}
+
 interface LineSubscription {
-  readonly asked: Asked
+  /** `undefined` once it is answered. */
+  asked: Asked | undefined
   missed: number
   exact: boolean
 }
@@ -50,17 +66,23 @@ class LinePort extends Port {
   readonly #connection: Connection
   readonly #flush: FlushScheduler
   readonly #writer: BatchWriter
-  readonly #now: () => number
+  readonly #patience: LinePatience
   readonly #frame = new Frame()
-  readonly #asked = new Map<number, Asked>()
+  /** In the order of their deadlines. */
+  readonly #asked = new Map<number, AskedCall>()
   readonly #lineSubscriptions = new Map<number, LineSubscription>()
   readonly #members = new Map<number, MemberRef>()
+  /** Left before what comes next was published: the switchboard repeats the name when it changes. */
+  #past: { readonly slot: number; readonly ref: MemberRef } | undefined
+  #publishing: Asked | undefined
   #number = 0
   #publishes = 0
   #subscriptionIds = 0
   #scheduled = false
   #ending: NodeJS.Timeout | undefined
+  #clock: NodeJS.Timeout | undefined
   #halfClosed = false
+  #over = false
 
   constructor(
     slot: number,
@@ -70,13 +92,13 @@ class LinePort extends Port {
     connection: Connection,
     pool: BatchPool,
     flush: FlushScheduler,
-    now: () => number,
+    patience: LinePatience,
   ) {
     super(slot, ref, session)
     this.#hub = hub
     this.#connection = connection
     this.#flush = flush
-    this.#now = now
+    this.#patience = patience
     this.#members.set(slot, ref)
     this.#writer = new BatchWriter(pool, (bytes, start, end) => void connection.write(bytes, start, end))
   }
@@ -111,7 +133,7 @@ class LinePort extends Port {
         this.#event(frame)
         break
       case KIND.MEMBER:
-        if (frame.c === 1) this.#members.set(frame.a, JSON.parse(frame.text) as MemberRef)
+        this.#introduced(frame)
         break
       default:
     }
@@ -125,15 +147,29 @@ class LinePort extends Port {
   override pump(): void {}
 
   override close(): void {
-    clearTimeout(this.#ending)
-    this.flush()
+    this.#stop()
     this.#connection.close()
   }
 
+  /** One that does not close its side in turn must not keep this process. */
   override end(): void {
-    clearTimeout(this.#ending)
-    this.flush()
+    this.#stop()
     this.#connection.end()
+    this.#connection.unref()
+    this.#ending = setTimeout(() => this.#connection.close(), this.#patience.lingerMs).unref()
+  }
+
+  /** The connection is closed. */
+  gone(): void {
+    this.#stop()
+    clearTimeout(this.#ending)
+  }
+
+  #stop(): void {
+    this.#over = true
+    clearTimeout(this.#ending)
+    clearTimeout(this.#clock)
+    this.flush()
   }
 
   flush(): void {
@@ -142,7 +178,7 @@ class LinePort extends Port {
   }
 
   line(text: string): void {
-    if (text.trim() === '') return
+    if (this.#over || text.trim() === '') return
     const parsed = parseRpcLine(text)
     if (parsed.kind !== 'batch') {
       this.#message(parsed, undefined)
@@ -160,9 +196,9 @@ class LinePort extends Port {
 
   /** The peer sends no more: what it asked for is still answered, within a limit. */
   halfClosed(): void {
+    if (this.#over) return
     this.#halfClosed = true
-    this.#ending = setTimeout(() => this.end(), LINE_LINGER_MS)
-    this.#ending.unref()
+    this.#ending = setTimeout(() => this.end(), this.#patience.lingerMs).unref()
     this.#endWhenAnswered()
   }
 
@@ -192,56 +228,85 @@ class LinePort extends Port {
       return
     }
     const number = ++this.#number
-    if (asked !== undefined) this.#asked.set(number, asked)
     try {
-      this.#route(number, method, params, asked === undefined)
+      this.#route(number, method, params, asked)
     } catch (error) {
       this.#asked.delete(number)
       if (asked !== undefined) this.#fail(asked, error)
     }
   }
 
-  #route(number: number, method: string, params: unknown, silent: boolean): void {
+  #route(number: number, method: string, params: unknown, asked: Asked | undefined): void {
     const own = (params ?? {}) as Record<string, unknown>
     switch (method) {
       case 'conclave.status':
+        this.#ask(number, method, asked)
         this.#hub.receive(this, this.#frame.set(KIND.QUERY, 0, 0, 0, 0, number, 0).withName('inspect'))
         return
-      case 'conclave.publish': {
-        const { topic, data } = own
-        if (typeof topic !== 'string') throw invalidParams('conclave.publish needs { topic, data }.')
-        const publish = ++this.#publishes
-        this.#asked.set(-publish, this.#asked.get(number) ?? { id: null, batch: undefined })
-        this.#asked.delete(number)
-        const frame = this.#frame.set(KIND.PUBLISH, 0, 0, 0, 0, publish, Date.now()).withName(topic)
-        if (silent) this.#asked.delete(-publish)
-        this.#hub.receive(this, data === undefined ? frame : frame.withBody(JSON.stringify(data)))
-        return
-      }
+      case 'conclave.publish':
+        return this.#publish(own, asked)
       case 'conclave.subscribe':
-        return this.#subscribe(number, own)
+        return this.#subscribe(own, asked)
       case 'conclave.unsubscribe': {
         const { subscription } = own
         if (typeof subscription !== 'number' || !this.#lineSubscriptions.delete(subscription)) {
           throw invalidParams('There is no such subscription: give the number that conclave.subscribe returned.')
         }
         this.#hub.receive(this, this.#frame.set(KIND.UNSUBSCRIBE, 0, 0, subscription, 0, 0, 0))
-        return this.#result(this.#take(number), true)
+        return this.#result(asked, true)
       }
       default: {
         if (method === '' || method.includes('\0')) throw invalidParams('A method name is not empty and holds no NUL.')
-        const flags = silent ? FLAG.NOTIFY : 0
-        const deadline = this.#now() + CALL_TIMEOUT_MS
+        const flags = asked === undefined ? FLAG.NOTIFY : 0
+        const deadline = this.#ask(number, method, asked)
         const frame = this.#frame.set(KIND.REQUEST, flags, 0, 1, TARGET.DEFAULT, number, deadline).withName(method)
         this.#hub.receive(this, params === undefined ? frame : frame.withBody(JSON.stringify(params)))
       }
     }
   }
 
-  #subscribe(number: number, params: Record<string, unknown>): void {
+  /** Notes who waits for the answer. @returns until when */
+  #ask(number: number, method: string, asked: Asked | undefined): number {
+    const { callMs } = this.#patience
+    const deadline = this.#hub.now() + callMs
+    if (asked === undefined) return deadline
+    this.#asked.set(number, { ...asked, method, deadline })
+    this.#clock ??= setTimeout(this.#late, callMs).unref()
+    return deadline
+  }
+
+  /** Nobody else ends a call whose callee never answers. What came while our loop was busy is read first (rule B1). */
+  readonly #late = (): void => {
+    setImmediate(() => {
+      this.#clock = undefined
+      if (this.#over) return
+      const now = this.#hub.now()
+      for (const [number, asked] of this.#asked) {
+        if (asked.deadline > now) {
+          this.#clock = setTimeout(this.#late, asked.deadline - now + 1).unref()
+          return
+        }
+        this.#asked.delete(number)
+        this.#hub.receive(this, this.#frame.set(KIND.CANCEL, 0, 0, 0, 0, number, 0))
+        const text = `${asked.method} was not answered before its deadline; whether it took effect is unknown.`
+        this.#fail(asked, new ConclaveError('TIMEOUT', text, { outcome: 'unknown' }))
+      }
+    })
+  }
+
+  /** Acknowledged, or refused, before `receive` returns. */
+  #publish({ topic, data }: Record<string, unknown>, asked: Asked | undefined): void {
+    if (typeof topic !== 'string') throw invalidParams('conclave.publish needs { topic, data }.')
+    const frame = this.#frame.set(KIND.PUBLISH, 0, 0, 0, 0, ++this.#publishes, Date.now()).withName(topic)
+    this.#publishing = asked
+    this.#hub.receive(this, data === undefined ? frame : frame.withBody(JSON.stringify(data)))
+    this.#publishing = undefined
+  }
+
+  #subscribe(params: Record<string, unknown>, asked: Asked | undefined): void {
     const { pattern, from, maxQueued, overflow } = params
     if (typeof pattern !== 'string') throw invalidParams('conclave.subscribe needs { pattern }.')
-    const asked = this.#take(number)
+    // Nobody could tell what its events are of.
     if (asked === undefined) return
     const id = ++this.#subscriptionIds
     this.#lineSubscriptions.set(id, { asked, missed: 0, exact: true })
@@ -253,16 +318,29 @@ class LinePort extends Port {
   #subscribed(frame: Frame): void {
     const subscription = this.#lineSubscriptions.get(frame.b)
     if (subscription === undefined) return
-    const answer = JSON.parse(frame.text) as SubscribedBody & { readonly error?: unknown }
+    const answer = JSON.parse(frame.text) as SubscribedBody & { readonly error?: ErrorOnWire }
+    const { asked } = subscription
     if (answer.error !== undefined) {
       this.#lineSubscriptions.delete(frame.b)
-      const error = { jsonrpc: '2.0', id: subscription.asked.id, error: answer.error }
-      this.#write(encodeLine(error))
+      if (asked !== undefined) this.#refuseWith(asked, answer.error)
+      else this.#write(rpcNotificationLine('conclave.ended', { subscription: frame.b, error: answer.error }))
+      this.#endWhenAnswered()
       return
     }
     subscription.missed += answer.missed
     subscription.exact &&= answer.exact
-    this.#result(subscription.asked, { subscription: frame.b, seq: seqOf(this.#hub.term, answer.after) })
+    subscription.asked = undefined
+    this.#result(asked, { subscription: frame.b, seq: seqOf(this.#hub.term, answer.after) })
+  }
+
+  #introduced(frame: Frame): void {
+    if (frame.c === MEMBER_STATE.GONE) {
+      this.#members.delete(frame.a)
+      return
+    }
+    const ref = JSON.parse(frame.text) as MemberRef
+    if (frame.c === MEMBER_STATE.HERE) this.#members.set(frame.a, ref)
+    else this.#past = { slot: frame.a, ref }
   }
 
   #missed(frame: Frame): void {
@@ -278,7 +356,8 @@ class LinePort extends Port {
     const { missed, exact } = subscription
     subscription.missed = 0
     subscription.exact = true
-    const { id = '', name = 'unknown', pid = 0 } = this.#members.get(frame.a) ?? {}
+    const past = this.#past?.slot === frame.a ? this.#past.ref : undefined
+    const { id = '', name = 'unknown', pid = 0 } = this.#members.get(frame.a) ?? past ?? {}
     this.#write(
       rpcNotificationLine('conclave.event', {
         subscription: frame.b,
@@ -295,11 +374,10 @@ class LinePort extends Port {
   }
 
   #published(frame: Frame): void {
-    const asked = this.#asked.get(-frame.number)
-    this.#asked.delete(-frame.number)
+    const asked = this.#publishing
+    this.#publishing = undefined
     if (asked === undefined) return
-    if (frame.hasBody)
-      this.#write(encodeLine({ jsonrpc: '2.0', id: asked.id, error: JSON.parse(frame.text) as unknown }))
+    if (frame.hasBody) this.#refuseWith(asked, JSON.parse(frame.text) as ErrorOnWire)
     else this.#result(asked, { seq: seqOf(this.#hub.term, frame.c) })
   }
 
@@ -316,10 +394,7 @@ class LinePort extends Port {
   #failed(frame: Frame): void {
     const asked = this.#take(frame.number)
     if (asked === undefined) return
-    const error = JSON.parse(frame.text) as ReturnType<typeof errorToWire>
-    if (asked.batch === undefined) this.#write(encodeLine({ jsonrpc: '2.0', id: asked.id, error }))
-    else asked.batch.add({ jsonrpc: '2.0', id: asked.id, error })
-    this.#endWhenAnswered()
+    this.#refuseWith(asked, JSON.parse(frame.text) as ErrorOnWire)
   }
 
   #take(number: number): Asked | undefined {
@@ -329,22 +404,30 @@ class LinePort extends Port {
   }
 
   #result(asked: Asked | undefined, result: unknown): void {
-    if (asked === undefined) return
-    const answer = rpcResult(asked.id, result)
-    if (asked.batch === undefined) this.#write(encodeLine(answer))
-    else asked.batch.add(answer)
-    this.#endWhenAnswered()
+    if (asked !== undefined) this.#reply(asked, rpcResult(asked.id, result))
   }
 
   #fail(asked: Asked, error: unknown): void {
-    const answer = rpcFailure(asked.id, error)
-    if (asked.batch === undefined) this.#write(encodeLine(answer))
-    else asked.batch.add(answer)
+    this.#reply(asked, rpcFailure(asked.id, error))
+  }
+
+  #refuseWith(asked: Asked, error: ErrorOnWire): void {
+    this.#reply(asked, { jsonrpc: '2.0', id: asked.id, error })
+  }
+
+  #reply({ batch }: Asked, answer: RpcResponse): void {
+    if (batch === undefined) this.#write(encodeLine(answer))
+    else batch.add(answer)
     this.#endWhenAnswered()
   }
 
   #write(line: string): void {
-    if (this.closed) return
+    if (this.#over) return
+    // One that asks, or errs, and does not read: answers are not dropped, so its link is (rule B17).
+    if (this.queuedBytes > MAX_LINK_BYTES) {
+      this.close()
+      return
+    }
     this.#writer.text(line)
     if (this.#scheduled) return
     this.#scheduled = true
@@ -353,16 +436,34 @@ class LinePort extends Port {
 
   /** A peer that only subscribes stays for its events until it closes, or the linger is over. */
   #endWhenAnswered(): void {
-    if (this.#halfClosed && this.#asked.size === 0 && this.#lineSubscriptions.size === 0) this.end()
+    if (this.#over || !this.#halfClosed) return
+    if (this.#asked.size === 0 && this.#lineSubscriptions.size === 0) this.end()
   }
 }
 
+const PATIENCE: LinePatience = { callMs: CALL_TIMEOUT_MS, lingerMs: LINE_LINGER_MS }
+
 /** Takes a connection in whose first byte was that of a line. */
-export function acceptLines(hub: Hub, connection: Connection, pool: BatchPool, flush: FlushScheduler): void {
+export function acceptLines(
+  hub: Hub,
+  connection: Connection,
+  pool: BatchPool,
+  flush: FlushScheduler,
+  patience: LinePatience = PATIENCE,
+): void {
+  if (hub.linkCount >= MAX_LINKS) {
+    hub.counters.refused++
+    const full = new ConclaveError('OVERLOADED', `This primary has ${hub.linkCount} links, which is its limit.`)
+    const line = new TextEncoder().encode(encodeLine(rpcFailure(null, full)))
+    connection.write(line, 0, line.length)
+    connection.handlers = { onData() {}, onEnd() {}, onDrain() {}, onClose() {} }
+    connection.close()
+    return
+  }
   const { pid } = connection.peer
   const ref: MemberRef = { id: randomBytes(16).toString('base64url'), name: 'json-lines', pid }
   const port = hub.admitGuest(
-    (slot, session) => new LinePort(slot, ref, session, hub, connection, pool, flush, () => hub.now()),
+    (slot, session) => new LinePort(slot, ref, session, hub, connection, pool, flush, patience),
     ref.id,
   ) as LinePort
   const reader = new LineReader({
@@ -384,11 +485,14 @@ export function acceptLines(hub: Hub, connection: Connection, pool: BatchPool, f
       }
     },
     onEnd: () => {
-      reader.end()
+      if (reader.end()) port.refuse(new ConclaveError('PROTOCOL', 'The last line has no end: it was not taken.'))
       port.halfClosed()
     },
     onDrain: () => hub.writable(port),
-    onClose: () => hub.remove(port, 'closed'),
+    onClose: () => {
+      port.gone()
+      hub.remove(port, 'closed')
+    },
   }
 }
 

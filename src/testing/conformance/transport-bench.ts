@@ -6,6 +6,8 @@ export interface TransportUnderTest {
   readonly transport: Transport
   /** The uid that both sides see. */
   readonly uid: number
+  /** Most bytes of one write; the suite splits longer ones. Default: any number. */
+  readonly maxWriteBytes?: number
   /** An address nobody uses, in a directory that exists. */
   address(): string
   /** Called after each test. */
@@ -65,8 +67,13 @@ export class Bench {
     })
   }
 
+  /** Closed when the test ends. */
+  own(item: { close(): void }): void {
+    this.#open.push(item)
+  }
+
   adopt(connection: Connection): Side {
-    const side = new Side(connection)
+    const side = new Side(connection, this.under.maxWriteBytes)
     this.#open.push(connection)
     return side
   }
@@ -86,11 +93,13 @@ export class Side {
   drains = 0
   closes = 0
   ended = false
+  readonly #maxWriteBytes: number
   readonly #pieces: Buffer[] = []
   #checks: (() => boolean)[] = []
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, maxWriteBytes = Infinity) {
     this.connection = connection
+    this.#maxWriteBytes = maxWriteBytes
     let closed: (error: Error | undefined) => void
     this.closing = new Promise((resolve) => (closed = resolve))
     connection.handlers = {
@@ -126,6 +135,20 @@ export class Side {
 
   get closed(): boolean {
     return this.closes > 0
+  }
+
+  /** All of `bytes`, in as many writes as it takes. @returns what the last one returned */
+  write(bytes: Uint8Array): boolean {
+    let all = true
+    for (let start = 0; start < bytes.length; start += this.#maxWriteBytes) {
+      all = this.connection.write(bytes, start, Math.min(bytes.length, start + this.#maxWriteBytes))
+    }
+    return all
+  }
+
+  /** What each `onData` brought. */
+  get pieces(): readonly Buffer[] {
+    return this.#pieces
   }
 
   bytes(): Buffer {

@@ -1,0 +1,170 @@
+import type { Connection } from '../../transport/index.ts'
+import { LineLink } from '../pipe/lines/link.ts'
+import { decodeAny, encodeAny } from './codec.ts'
+import type { EventText } from './event-text.ts'
+import { BATCH_BYTES, BATCH_EVENTS, QUEUED_ANSWERS } from './limits.ts'
+import type { AnyMessage, Hello } from './messages.ts'
+import { OutQueue, type OutQueueLimits } from './out-queue.ts'
+
+export interface PeerOptions {
+  readonly maxFrameBytes: number
+  readonly writeTimeoutMs: number
+  readonly firstMessageTimeoutMs: number
+  readonly queue: OutQueueLimits
+}
+
+export interface PeerHandlers {
+  /** `undefined`: an empty line, bad JSON, an unknown type. */
+  onMessage(peer: Peer, message: AnyMessage | undefined): void
+  onDrain(peer: Peer): void
+  /** It wants to write in this turn. */
+  onDirty(peer: Peer): void
+  onGone(peer: Peer): void
+}
+
+/** The bus's side of one connection. */
+export class Peer {
+  readonly id: number
+  /** `stranger`: nothing said yet. `waiting`: said hello, not answered. `over`: nothing of it is heard any more. */
+  phase: 'stranger' | 'waiting' | 'consumer' | 'over' = 'stranger'
+  hello: Hello | undefined
+  /** It said bye. */
+  parted = false
+  readonly queue: OutQueue
+  readonly #options: PeerOptions
+  readonly #handlers: PeerHandlers
+  readonly #link: LineLink
+  /** For the first message, then for answers that the kernel does not take. */
+  #deadline: NodeJS.Timeout | undefined
+  #answerEnd = 0
+  #finishing = false
+  #taken = 0
+  #takenAtMs = 0
+
+  constructor(id: number, connection: Connection, options: PeerOptions, handlers: PeerHandlers) {
+    this.id = id
+    this.queue = new OutQueue(options.queue)
+    this.#options = options
+    this.#handlers = handlers
+    this.#link = new LineLink(
+      connection,
+      { maxLineBytes: options.maxFrameBytes, fatal: false, lingerMs: options.writeTimeoutMs },
+      {
+        onLine: (text) => handlers.onMessage(this, decoded(text)),
+        onTooLong: () => this.close(),
+        onInvalid: () => handlers.onMessage(this, undefined),
+        onEnd: () => this.close(),
+        onDrain: () => this.#drained(),
+        onClose: () => {
+          clearTimeout(this.#deadline)
+          this.phase = 'over'
+          handlers.onGone(this)
+        },
+      },
+    )
+    this.#deadline = setTimeout(() => this.close(), options.firstMessageTimeoutMs)
+    this.#deadline.unref()
+  }
+
+  /** The kernel's word for who it is; what it says itself only where the kernel sees no pid (another namespace). */
+  get pid(): number {
+    const { pid } = this.#link.peer
+    return pid > 0 ? pid : (this.hello?.pid ?? 0)
+  }
+
+  /** Its process by the kernel; 0 where that is not known. */
+  get kernelPid(): number {
+    return this.#link.peer.pid
+  }
+
+  get bufferedBytes(): number {
+    return this.#link.bufferedBytes
+  }
+
+  /** The first message has come. */
+  known(): void {
+    clearTimeout(this.#deadline)
+    this.#deadline = undefined
+  }
+
+  event(text: EventText): void {
+    this.queue.event(text)
+    if (this.queue.events >= BATCH_EVENTS) this.flush()
+    else this.#handlers.onDirty(this)
+  }
+
+  state(line: string): void {
+    this.queue.state(line)
+    this.#handlers.onDirty(this)
+  }
+
+  /** An answer goes at once and may not wait for ever (weak point 6: nothing hangs on a peer that does not read). */
+  answer(message: AnyMessage): void {
+    this.queue.answer(encodeAny(message, this.#options.maxFrameBytes))
+    if (this.queue.answers > QUEUED_ANSWERS) {
+      this.close()
+      return
+    }
+    this.flush()
+    this.#armAnswer()
+  }
+
+  flush(): void {
+    while (this.queue.size > 0 && this.#link.bufferedBytes === 0 && !this.#link.ended) {
+      const hadAnswers = this.queue.answers > 0
+      this.#link.write(this.queue.take(BATCH_BYTES))
+      if (hadAnswers) this.#answerEnd = this.#link.writtenBytes
+    }
+    if (this.#finishing && this.queue.size === 0) this.#link.end()
+  }
+
+  /** Nothing more is heard; what is queued still goes, then the connection ends. */
+  finish(): void {
+    this.phase = 'over'
+    this.#finishing = true
+    this.flush()
+    this.#armAnswer()
+  }
+
+  close(): void {
+    this.phase = 'over'
+    this.#link.close()
+  }
+
+  /** Whether it has taken nothing for so long although something waits. Asked again and again, it notices progress. */
+  stalled(nowMs: number, stallMs: number): boolean {
+    if (this.#link.bufferedBytes === 0 || this.#link.takenBytes !== this.#taken || this.#takenAtMs === 0) {
+      this.#taken = this.#link.takenBytes
+      this.#takenAtMs = nowMs
+      return false
+    }
+    return nowMs - this.#takenAtMs >= stallMs
+  }
+
+  #drained(): void {
+    this.flush()
+    if (this.#deadline !== undefined && !this.#owesAnswer()) {
+      clearTimeout(this.#deadline)
+      this.#deadline = undefined
+    }
+    this.#handlers.onDrain(this)
+  }
+
+  #owesAnswer(): boolean {
+    return this.queue.answers > 0 || this.#link.takenBytes < this.#answerEnd || (this.#finishing && this.queue.size > 0)
+  }
+
+  #armAnswer(): void {
+    if (this.#deadline !== undefined || !this.#owesAnswer()) return
+    this.#deadline = setTimeout(() => this.close(), this.#options.writeTimeoutMs)
+    this.#deadline.unref()
+  }
+}
+
+function decoded(text: string): AnyMessage | undefined {
+  try {
+    return decodeAny(text)
+  } catch {
+    return undefined
+  }
+}

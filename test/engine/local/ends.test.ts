@@ -1,0 +1,296 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { newInstance } from '../../../src/election/index.ts'
+import type { Engine } from '../../../src/engine/engine.ts'
+import { FlushScheduler } from '../../../src/engine/local/flush.ts'
+import { Hub, type HubOptions } from '../../../src/engine/local/hub.ts'
+import { MAX_STRANGERS } from '../../../src/engine/local/limits.ts'
+import { memoryTransport, type Connection } from '../../../src/transport/index.ts'
+import { benchTest, code, offer, until } from '../../../src/testing/conformance/engine.ts'
+import { Frame, KIND } from '../../../src/wire/frame.ts'
+import type { Hello } from '../../../src/wire/handshake.ts'
+import { BatchPool, BatchWriter } from '../../../src/wire/writer.ts'
+import { memoryWorld, type MemoryWorld } from './world.ts'
+
+const suite = benchTest(memoryWorld)
+
+suite('A1 B3 a workspace that is deleted: its primary steps down, nobody goes on in the new one', async (b) => {
+  const { machine } = b.world as MemoryWorld
+  const all = await b.members(3, () => ({ offers: [offer('echo', ({ params }) => params)] }))
+  const heard = b.statuses(all[0]!)
+  machine.erase('/tmp/w/.conclave')
+  // One who joins now is of another workspace.
+  const other = await b.join()
+  assert.equal(other.role, 'primary')
+  for (const [i, one] of all.entries()) {
+    const end = await one.closed
+    assert.equal(end.type, 'workspace-gone', `member ${i}`)
+    assert.ok('error' in end && code('WORKSPACE_MOVED')(end.error))
+    await assert.rejects(b.call(one, 'echo'), code('WORKSPACE_MOVED', { outcome: 'not-committed' }))
+  }
+  assert.ok(heard.some((status) => status.type === 'warning' && code('LOCK_LOST')(status.error)))
+  assert.equal(other.role, 'primary')
+})
+
+suite(
+  'B3 a workspace whose path names another lock when the primary dies: survivors close, calls are not sent there',
+  async (b) => {
+    const { machine } = b.world as MemoryWorld
+    const all = await b.members(2)
+    machine.move('/tmp/w/.conclave', '/tmp/w/elsewhere')
+    const other = await b.join({ offers: [offer('echo', () => 'wrong')] })
+    b.world.kill(all[0]!)
+    const call = b.call(all[1]!, 'echo', 1)
+    await assert.rejects(call, code('WORKSPACE_MOVED'))
+    assert.equal((await all[1]!.closed).type, 'workspace-gone')
+    assert.equal(other.role, 'primary')
+  },
+)
+
+suite('a rejected whilePrimary fails the join, and the seat is free', async (b) => {
+  const why = new Error('no database')
+  await assert.rejects(b.join({ whilePrimary: () => Promise.reject(why) }), why)
+  assert.equal((await b.join()).role, 'primary')
+})
+
+suite('close while whilePrimary begins: it is ended before the next one starts', async (b) => {
+  const log: string[] = []
+  const { engine, joined } = b.world.begin({
+    whilePrimary: async () => {
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      log.push('started')
+      return () => Promise.resolve(void log.push('stopped'))
+    },
+  })
+  const rejected = assert.rejects(joined, code('ABORTED'))
+  await until(() => engine.role === 'primary', 'it to win')
+  const next = b.join({ whilePrimary: () => Promise.resolve((log.push('next'), () => Promise.resolve())) })
+  await engine.close({ timeoutMs: 20_000 })
+  await rejected
+  await next
+  assert.deepEqual(log, ['started', 'stopped', 'next'])
+})
+
+suite('a listener that throws does not harm the engine', async (b) => {
+  const thrown: unknown[] = []
+  const onThrown = (error: unknown): void => void thrown.push(error)
+  const others = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  process.on('uncaughtException', onThrown)
+  try {
+    const all = await b.members(2)
+    const fault = new Error('mine')
+    all[1]!.onStatus(() => {
+      throw fault
+    })
+    await all[0]!.close({ timeoutMs: 20_000 })
+    await until(() => all[1]!.role === 'primary' && thrown.length >= 3, 'the failover')
+    assert.ok(thrown.every((error) => error === fault))
+  } finally {
+    process.off('uncaughtException', onThrown)
+    for (const listener of others) process.on('uncaughtException', listener)
+  }
+})
+
+suite('a close that is aborted does not wait for its drain; a stop that hangs does not hold it', async (b) => {
+  const hang = offer('hang', () => new Promise(() => {}))
+  for (const index of [1, 0]) {
+    const all = await b.members(2, () => ({
+      offers: [hang],
+      whilePrimary: () => Promise.resolve(() => (index === 0 ? new Promise(() => {}) : Promise.resolve())),
+    }))
+    const calls = Promise.allSettled([b.call(all[index]!, 'hang'), b.call(all[1 - index]!, 'hang')])
+    await until(() => all[0]!.counters()['running'] === 2, 'two runs')
+    await all[index]!.close({ timeoutMs: 1e9, signal: AbortSignal.timeout(30) })
+    for (const one of all) one.abort('over')
+    assert.ok((await calls).every(({ status }) => status === 'rejected'))
+  }
+})
+
+suite('a member that is closed during a hand-over of its own, and a hundred short lives', async (b) => {
+  const old = await b.join({ version: 1 })
+  const newer = await b.join({ version: 2 })
+  await Promise.all(
+    [
+      old.close({ timeoutMs: 20_000 }),
+      newer.closed.then(
+        () => {},
+        () => {},
+      ),
+      until(() => newer.role === 'primary', 'it'),
+    ].slice(0, 1),
+  )
+  await until(() => newer.role === 'primary', 'the newer one to serve')
+  const lives = async (): Promise<void> => {
+    for (let i = 0; i < 25; i++) {
+      const one = await b.join({ offers: [offer('echo', ({ params }) => params)] })
+      if (i % 3 === 0) b.world.kill(one)
+      else if (i % 3 === 1) await one.close({ timeoutMs: 20_000 })
+      else one.abort('enough')
+    }
+  }
+  await Promise.all([lives(), lives(), lives(), lives()])
+  const { members, links } = await newer.inspect(Infinity)
+  await until(
+    async () => (await newer.inspect(Infinity)).members.length === 1,
+    `one of ${members.length}, ${links.length}`,
+  )
+})
+
+function connect(
+  world: MemoryWorld,
+  engine: Engine,
+): { connection: Connection; ended: () => boolean; received: () => number } {
+  const process = world.machine.process()
+  const announcement = JSON.parse(process.readFile('/tmp/w/.conclave/primary.json', 10_000)!) as { endpoint: string }
+  assert.ok(engine.role === 'primary')
+  const connection = memoryTransport(process).connect(announcement.endpoint.replace('memory:', ''))
+  let ended = false
+  let received = 0
+  connection.handlers = {
+    onData: (_bytes, start, end) => void (received += end - start),
+    onEnd: () => connection.close(),
+    onDrain: () => {},
+    onClose: () => void (ended = true),
+  }
+  return { connection, ended: () => ended, received: () => received }
+}
+
+suite(`C5 of ${MAX_STRANGERS} links that say nothing the oldest yields; each has its time`, async (b) => {
+  const world = b.world as MemoryWorld
+  const first = await b.join({ limits: { handshakeTimeoutMs: 300 } })
+  const strangers = Array.from({ length: MAX_STRANGERS + 3 }, () => connect(world, first))
+  await until(() => strangers.slice(0, 3).every(({ ended }) => ended()), 'the oldest to be turned away')
+  assert.ok(!strangers[3]!.ended() && !strangers.at(-1)!.ended())
+  assert.equal((await b.join()).role, 'secondary')
+  await until(() => strangers.every(({ ended }) => ended()), 'all of them')
+})
+
+suite('garbage and impossible frames end their link and nothing else', async (b) => {
+  const world = b.world as MemoryWorld
+  const first = await b.join()
+  const member = (): ReturnType<typeof connect> & { write(frame: Frame): void } => {
+    const link = connect(world, first)
+    const write = (frame: Frame): void => {
+      const writer = new BatchWriter(
+        new BatchPool(),
+        (bytes, start, end) => void link.connection.write(bytes, start, end),
+      )
+      writer.frame(frame)
+      writer.flush()
+    }
+    const hello: Hello = {
+      protocol: [1, 1],
+      workspace:
+        world.machine.process().stat('/tmp/w/.conclave/lock')!.dev +
+        ':' +
+        world.machine.process().stat('/tmp/w/.conclave/lock')!.ino,
+      id: newInstance(),
+      name: 'raw',
+      pid: 1,
+      ...{ term: 0, version: 0, minVersion: 0, stands: false },
+    }
+    write(new Frame().set(KIND.HELLO, 0, 0, 0, 0, 0, 0).withBody(JSON.stringify(hello)))
+    return { ...link, write }
+  }
+  const noise = connect(world, first)
+  noise.connection.write(Buffer.from('GET / HTTP/1.1'), 0, 14)
+  await until(noise.ended, 'the link to end')
+  const honest = member()
+  await until(() => honest.received() > 0, 'the welcome')
+  const wrong: ((frame: Frame) => Frame)[] = [
+    (frame) => frame.set(KIND.WELCOME, 0, 0, 0, 0, 0, 0),
+    (frame) => frame.set(KIND.GOAWAY, 0, 0, 0, 0, 9, 0),
+    (frame) => frame.set(KIND.CHUNK, 0, 0, 0, 0, 0, 0),
+    (frame) => frame.set(KIND.REQUEST, 0, 0, 0, 0, 1, NaN).withName('x'),
+  ]
+  for (const make of wrong) {
+    const link = member()
+    await until(() => link.received() > 0, 'the welcome')
+    link.write(make(new Frame()))
+    await until(link.ended, 'the link to end')
+  }
+  const odd: ((frame: Frame) => Frame)[] = [
+    (frame) => frame.set(KIND.QUERY, 0, 0, 0, 0, 2, 0).withName('peers').withBody('{"method":"x","to":5}'),
+    (frame) => frame.set(KIND.QUERY, 0, 0, 0, 0, 3, 0).withName('peers').withBody('nonsense'),
+    (frame) => frame.set(KIND.SUBSCRIBE, 0, 0, 1, 0, 0, 0).withName('x').withBody('{"from":7}'),
+    (frame) => frame.set(KIND.SUBSCRIBE, 0, 0, 1, 0, 0, 0).withName('x').withBody('nonsense'),
+    (frame) => frame.set(KIND.PUBLISH, 0, 0, 0, 0, 1, 0).withName('not a topic'),
+    (frame) => frame.set(KIND.RESPONSE, 0, 7, 0, 0, 4711, 0),
+    (frame) => frame.set(KIND.CANCEL, 0, 7, 0, 0, 4711, 0),
+    (frame) => frame.set(KIND.CREDIT, 0, 7, 0, 0, 4711, 0),
+    (frame) => frame.set(KIND.UNSUBSCRIBE, 0, 0, 99, 0, 0, 0),
+    (frame) => frame.set(KIND.WITHDRAW, 0, 0, 0, 0, 0, 0).withName('nothing'),
+    (frame) => frame.set(KIND.REQUEST, 0, 0, 1, 0, 5, 1e15).withName('x').withBody('nonsense'),
+    (frame) => frame.set(KIND.PING, 0, 0, 0, 0, 6, 0),
+  ]
+  for (const make of odd) {
+    const before = honest.received()
+    honest.write(make(new Frame()))
+    honest.write(new Frame().set(KIND.PING, 0, 0, 0, 0, 1, 0))
+    await until(() => honest.received() > before, 'the pong')
+    assert.equal(honest.ended(), false)
+  }
+  honest.write(new Frame().set(KIND.GOODBYE, 0, 0, 0, 0, 0, 0))
+  honest.write(new Frame().set(KIND.REQUEST, 0, 0, 1, 0, 7, 1e15).withName('x'))
+  await until(async () => (await first.inspect(Infinity)).members.length === 1, 'it to be gone')
+  assert.ok((await first.inspect(Infinity)).links.every(({ pendingCalls }) => pendingCalls === 0))
+})
+
+test('C3 B3 whom a switchboard refuses, and with what', () => {
+  const primary = { id: newInstance(), name: 'p', pid: 1 }
+  const options: HubOptions = {
+    term: 5,
+    previousTerm: 4,
+    identity: '1:2',
+    primary,
+    version: 3,
+    minVersion: 2,
+    holdsSeat: () => true,
+    now: () => 0,
+    flush: new FlushScheduler(),
+    expected: undefined,
+    succeeds: false,
+    onNewer: () => {},
+    onExhausted: () => {},
+    limits: { maxLinks: 1 },
+  }
+  const hello: Hello = {
+    protocol: [1, 1],
+    workspace: '1:2',
+    id: newInstance(),
+    name: 'm',
+    pid: 2,
+    ...{ term: 5, version: 2, minVersion: 0, stands: true },
+  }
+  const judge = (
+    change: Partial<Hello>,
+    more: Partial<HubOptions> = {},
+    prepare: (hub: Hub) => void = () => {},
+  ): number => {
+    const hub = new Hub({ ...options, ...more })
+    try {
+      prepare(hub)
+      return hub.judge({ ...hello, ...change })
+    } finally {
+      hub.close()
+    }
+  }
+  assert.equal(judge({}), 1)
+  assert.equal(judge({ protocol: [0, 7] }), 1)
+  assert.throws(
+    () => judge({ protocol: [2, 3] }),
+    (e) => code('VERSION_MISMATCH')(e) && /the primary is older/.test(String(e)),
+  )
+  assert.throws(
+    () => judge({ protocol: [0, 0] }),
+    (e) => code('VERSION_MISMATCH')(e) && /the joining member is older/.test(String(e)),
+  )
+  assert.throws(() => judge({ workspace: '1:3' }), code('WORKSPACE_MOVED'))
+  assert.throws(() => judge({ term: 6 }), code('STALE_TERM'))
+  assert.throws(() => judge({ version: 1 }), code('SUPERSEDED', { data: { minVersion: 2, version: 1 } }))
+  assert.throws(() => judge({ id: primary.id }), code('INVALID_REQUEST'))
+  assert.throws(() => judge({}, { holdsSeat: () => false }), code('LOCK_LOST'))
+  assert.throws(() => judge({}, {}, (hub) => hub.goAway()), code('PRIMARY_LOST'))
+  assert.throws(() => judge({}, {}, (hub) => void hub.attachLocal(() => {})), code('OVERLOADED'))
+})
