@@ -2,6 +2,7 @@ import { debuglog } from 'node:util'
 import { findWorkspace as find } from '../election/index.ts'
 import type { EngineStatus } from '../engine/engine.ts'
 import { LocalEngine, type StopReign } from '../engine/local/local-engine.ts'
+import { ConclaveError } from '../errors/index.ts'
 import type { Contract } from '../rpc/contract.ts'
 import { checkNode } from '../platform/node-version.ts'
 import { posixPlatform } from '../platform/index.ts'
@@ -33,7 +34,7 @@ export const join: Join = async (place, options) => {
     whilePrimary:
       whilePrimary === undefined
         ? undefined
-        : (term) => begin(whilePrimary as Start<{ member: Member; term: number }>, asMember(view), term),
+        : (term) => begin(whilePrimary as Start<Duty>, { member: asMember(view), term }, engine.closed, signal),
   })
   const view = new MemberView(engine, contract)
   log(engine, given.logger)
@@ -53,16 +54,38 @@ export const join: Join = async (place, options) => {
 /** The nearest folder upwards that is a workspace, as git finds its repository; `undefined` if none is. */
 export const findWorkspace: FindWorkspace = (from, options = {}) => find(posixPlatform(), from, options)
 
+interface Duty {
+  readonly member: Member
+  readonly term: number
+}
+
+/** One that never begins must not keep a member that is to end. */
 async function begin(
-  start: Start<{ readonly member: Member; readonly term: number }>,
-  member: Member,
-  term: number,
+  start: Start<Duty>,
+  duty: Duty,
+  closed: Promise<unknown>,
+  signal: AbortSignal | undefined,
 ): Promise<StopReign> {
   const controller = new AbortController()
-  const stop = await start({ member, term, signal: controller.signal })
+  const starting = (async () => start({ ...duty, signal: controller.signal }))()
+  let onAbort = (): void => {}
+  const over = new Promise<'over'>((resolve) => {
+    onAbort = () => resolve('over')
+    void closed.then(onAbort)
+    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted === true) onAbort()
+  })
+  const stop = await Promise.race([starting.then((begun) => [begun] as const), over]).finally(() => {
+    signal?.removeEventListener('abort', onAbort)
+  })
+  if (stop === 'over') {
+    controller.abort()
+    starting.then(end).catch(() => {})
+    throw new ConclaveError('ABORTED', 'The member ended while whilePrimary began.', { cause: signal?.reason })
+  }
   return async () => {
     controller.abort()
-    await end(stop)
+    await end(stop[0])
   }
 }
 

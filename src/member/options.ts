@@ -1,6 +1,7 @@
 import { basename, extname } from 'node:path'
 import { ConclaveError } from '../errors/index.ts'
 import { MAX_MEMBER_NAME } from '../wire/handshake.ts'
+import type { Contract } from '../rpc/contract.ts'
 import type { JoinOptions } from './types.ts'
 
 const KNOWN: ReadonlySet<string> = new Set([
@@ -51,7 +52,7 @@ export interface CheckedOptions {
 }
 
 /** @throws `INVALID_OPTION` that names the option and the cure, `UNSUPPORTED` for a database */
-export function checkOptions(options: JoinOptions<any, any, any>): CheckedOptions {
+export function checkOptions(options: JoinOptions<Contract, Record<string, unknown>, never>): CheckedOptions {
   for (const key of Object.keys(options)) {
     if (!KNOWN.has(key)) throw invalid(`join() has no option "${key}"; it has ${[...KNOWN].join(', ')}.`)
   }

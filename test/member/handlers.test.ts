@@ -240,7 +240,7 @@ onBoth('nested calls through ctx.member inherit the deadline', async (t, place) 
 onBoth('nested calls inherit the abort, and the reason stays at home', async (t, place) => {
   const signals: AbortSignal[] = []
   const keep = (ctx: Context): void => void signals.push(ctx.signal)
-  const first = await joined(t, place, {
+  await joined(t, place, {
     name: 'outer',
     methods: {
       outer: (_: unknown, ctx: Context) => {

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { ConclaveError, findWorkspace, join, type Context, type Member, type Start, type Status } from 'conclave'
 import { defer, ROOT, temporaryDirectory, until, workspace } from '../support/index.ts'
-import { code, gate, joined, memory, onBoth, several, take } from './support.ts'
+import { code, joined, memory, onBoth, several, take } from './support.ts'
 
 onBoth('two members in one process are strangers that meet', async (t, place) => {
   const [first, second] = (await several(t, place, 2, () => ({

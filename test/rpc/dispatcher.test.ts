@@ -80,8 +80,10 @@ test('A14 expired, or without a number for a deadline: never started', async () 
 })
 
 test('whatever a handler returns or throws is answered once', async () => {
+  // oxlint-disable-next-line unicorn/no-thenable
   const thenable = { then: (resolve: (value: unknown) => void) => (resolve(1), resolve(2)) }
   const hostile = {
+    // oxlint-disable-next-line unicorn/no-thenable
     get then(): unknown {
       throw new Error('then')
     },

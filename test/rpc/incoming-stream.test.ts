@@ -79,10 +79,10 @@ test('it says whether items wait for their reader, and when the reader waits for
   assert.equal(stream.reply.unread!(), true)
   await stream.next()
   assert.equal(stream.reply.unread!(), false)
-  void stream.next()
-  void stream.next()
+  const waiting = [stream.next(), stream.next()]
   assert.equal(waits.length, 1)
-  stream.reply.error(new Error('over'))
+  stream.reply.result(item('0'))
+  await Promise.all(waiting)
 })
 
 test('a result that is no JSON is what the reply throws', () => {

@@ -100,23 +100,28 @@ describe('DeadlineWheel', () => {
   })
 
   it('B1: what became due after the timer fired waits for a turn of its own', async () => {
-    const wheel = new DeadlineWheel({ now })
-    const first = waiter()
-    const second: DeadlineEntry = { expired: () => (order += 'expired ') }
-    let order = ''
-    const start = now()
-    wheel.add(start + 5, first.entry)
-    wheel.add(start + 25, second)
-    // Runs between the timer of the first and its end, and blocks past the deadline of the second.
-    const immediate = (): void => {
-      if (now() < start + 5) setImmediate(immediate)
-      else block(40)
+    // The loop blocks past the second deadline right after the timer of the first has looked at the clock.
+    let clock = 0
+    const seen = (): number => {
+      const time = clock
+      if (time === 5) clock = 40
+      return time
     }
-    setImmediate(immediate)
-    await held(first.at)
-    setImmediate(() => (order += 'turn '))
-    await held(sleep(60))
-    assert.equal(order, 'turn expired ')
+    const wheel = new DeadlineWheel({ now: seen })
+    let order = ''
+    const second = new Promise<void>((resolve) => {
+      wheel.add(25, { expired: () => ((order += 'second '), resolve()) })
+    })
+    wheel.add(5, {
+      expired: () => {
+        order += 'first '
+        setImmediate(() => (order += 'turn '))
+      },
+    })
+    clock = 5
+    await held(second)
+    assert.equal(order, 'first turn second ')
+    wheel.close()
   })
 
   it('B1: a deadline beyond the range of setTimeout does not fire at once', async () => {

@@ -51,7 +51,7 @@ describe('memoryWorkspace', () => {
     await second!.inspect()
     place.kill(second!)
     await Promise.all([call, own])
-    assert.equal(((await left.next()).value?.data as { cause: string }).cause, 'died')
+    assert.deepEqual(((await left.next()).value!.data as { cause: string }).cause, 'died')
     assert.equal((await second!.closed).type, 'aborted')
     place.kill(second!)
     place.kill({ id: 'nobody' })

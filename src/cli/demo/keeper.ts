@@ -7,11 +7,12 @@ import { INDEX_FILE, TOPIC, type Hashed, type Progress } from './protocol.ts'
 import { walk } from './walk.ts'
 
 /** Files on their way at once. */
-const LANES = 48
+const LANES = 24
 const COMMIT_EVERY_MS = 20
 const COMMIT_AT = 256
 const WALK_COMMIT_AT = 2_000
 const REPEAT_PROGRESS_MS = 200
+const SERVE_FIRST_MS = 50
 const CALL_TIMEOUT_MS = 600_000
 
 /**
@@ -22,7 +23,7 @@ export class Keeper {
   readonly #member: Member
   readonly #term: number
   readonly #tree: string
-  readonly #store: IndexStore
+  #store!: IndexStore
   readonly #stop = new AbortController()
   #results: Result[] = []
   #missing: string[] = []
@@ -38,12 +39,15 @@ export class Keeper {
     this.#member = member
     this.#term = term
     this.#tree = tree
-    this.#store = new IndexStore(join(member.workspace, INDEX_FILE))
   }
 
-  /** Works on its own until `stop()`; a failure of the database ends the process, as it should in a primary. */
+  /**
+   * Works on its own until `stop()`; a failure of the database ends the process, as it should in a primary. It begins a
+   * moment later: opening a database that its owner left by SIGKILL takes SQLite some 20 ms, and the others wait to be
+   * answered.
+   */
   start(): void {
-    this.#work = this.#run()
+    this.#work = this.#begin()
     this.#work.catch((error: unknown) => {
       process.nextTick(() => {
         throw error
@@ -55,12 +59,22 @@ export class Keeper {
     this.#stop.abort()
     clearTimeout(this.#timer)
     await this.#work?.catch(() => {})
-    this.#commit()
-    this.#store.close()
   }
 
-  async #run(): Promise<void> {
+  async #begin(): Promise<void> {
     const { signal } = this.#stop
+    await sleep(SERVE_FIRST_MS, undefined, { signal }).catch(() => {})
+    if (signal.aborted) return
+    this.#store = new IndexStore(join(this.#member.workspace, INDEX_FILE))
+    try {
+      await this.#run(signal)
+    } finally {
+      this.#commit()
+      this.#store.close()
+    }
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
     this.#found = this.#done = this.#store.done
     if (!this.#store.walked) await this.#walk()
     this.#total = this.#store.total
@@ -72,6 +86,8 @@ export class Keeper {
     this.#commit()
     this.#complete = true
     this.#tell()
+    // It goes on saying so: somebody may join late.
+    await sleep(2 ** 31 - 1, undefined, { signal }).catch(() => {})
   }
 
   async #walk(): Promise<void> {

@@ -11,7 +11,7 @@ import { Keeper } from './keeper.ts'
 import { TOPIC, type Answered, type Count, type FileIndexed, type Hashed, type Pong } from './protocol.ts'
 
 /** Files that one process hashes at a time. */
-const CONCURRENCY = 4
+const CONCURRENCY = 2
 
 const { values } = parseArgs({
   options: {

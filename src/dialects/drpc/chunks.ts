@@ -16,24 +16,35 @@ export interface ChunkHeader {
 
 /** The caller knows that 24 bytes are there. */
 export function readHeader(bytes: Uint8Array, at: number): ChunkHeader {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEADER_BYTES)
-  const word = (offset: number): number => view.getUint32(offset, true)
   return {
-    totalBytes: word(4) * 2 ** 32 + word(0),
-    chunkBytes: word(12) * 2 ** 32 + word(8),
-    index: word(16),
-    count: word(20),
+    totalBytes: word(bytes, at + 4) * 2 ** 32 + word(bytes, at),
+    chunkBytes: word(bytes, at + 12) * 2 ** 32 + word(bytes, at + 8),
+    index: word(bytes, at + 16),
+    count: word(bytes, at + 20),
   }
 }
 
 export function writeHeader(bytes: Uint8Array, { totalBytes, chunkBytes, index, count }: ChunkHeader): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES)
-  view.setUint32(0, totalBytes >>> 0, true)
-  view.setUint32(4, totalBytes / 2 ** 32, true)
-  view.setUint32(8, chunkBytes >>> 0, true)
-  view.setUint32(12, chunkBytes / 2 ** 32, true)
-  view.setUint32(16, index, true)
-  view.setUint32(20, count, true)
+  putWord(bytes, 0, totalBytes)
+  putWord(bytes, 4, totalBytes / 2 ** 32)
+  putWord(bytes, 8, chunkBytes)
+  putWord(bytes, 12, chunkBytes / 2 ** 32)
+  putWord(bytes, 16, index)
+  putWord(bytes, 20, count)
+}
+
+// A DataView for each packet would cost more than these.
+function word(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] as number) | ((bytes[at + 1] as number) << 8)
+  const high = (bytes[at + 2] as number) | ((bytes[at + 3] as number) << 8)
+  return ((high << 16) | low) >>> 0
+}
+
+function putWord(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value
+  bytes[at + 1] = value >>> 8
+  bytes[at + 2] = value >>> 16
+  bytes[at + 3] = value >>> 24
 }
 
 /** How many packets a message takes. An empty one takes a header. */
@@ -41,29 +52,42 @@ export function packetCount(messageBytes: number): number {
   return Math.max(1, Math.ceil(messageBytes / CHUNK_BYTES))
 }
 
+/** The bytes of a message in one or two parts: what is encoded, and a long body that is not copied behind it. */
+export interface MessageParts {
+  readonly head: Uint8Array
+  readonly body: Uint8Array
+}
+
+export function bytesOf({ head, body }: MessageParts): number {
+  return head.length + body.length
+}
+
 /**
  * Writes packet `index` of a message.
  * @param into at least PACKET_BYTES
  * @returns its length
  */
-export function writePacket(message: Uint8Array, index: number, into: Uint8Array): number {
+export function writePacket(message: MessageParts, index: number, into: Uint8Array): number {
+  const totalBytes = bytesOf(message)
   const start = index * CHUNK_BYTES
-  const end = Math.min(message.length, start + CHUNK_BYTES)
-  writeHeader(into, {
-    totalBytes: message.length,
-    chunkBytes: end - start,
-    index,
-    count: packetCount(message.length),
-  })
-  into.set(start === 0 && end === message.length ? message : message.subarray(start, end), HEADER_BYTES)
+  const end = Math.min(totalBytes, start + CHUNK_BYTES)
+  writeHeader(into, { totalBytes, chunkBytes: end - start, index, count: packetCount(totalBytes) })
+  const { head, body } = message
+  if (start < head.length) into.set(end < head.length ? head.subarray(start, end) : head.subarray(start), HEADER_BYTES)
+  if (end > head.length) {
+    const from = Math.max(0, start - head.length)
+    into.set(body.subarray(from, end - head.length), HEADER_BYTES + Math.max(0, head.length - start))
+  }
   return HEADER_BYTES + end - start
 }
+
+const NO_BYTES = new Uint8Array(0)
 
 /** All packets of a message. */
 export function packetsOf(message: Uint8Array): Uint8Array[] {
   return Array.from({ length: packetCount(message.length) }, (_, index) => {
     const packet = new Uint8Array(Math.min(CHUNK_BYTES, message.length - index * CHUNK_BYTES) + HEADER_BYTES)
-    writePacket(message, index, packet)
+    writePacket({ head: message, body: NO_BYTES }, index, packet)
     return packet
   })
 }
@@ -81,12 +105,13 @@ export class ChunkFault extends ConclaveError {
   }
 }
 
-/** Least bytes that are set aside for a message of several chunks. */
-const FIRST_PIECE_BYTES = 256 * 1024
+/** What is set aside first for a message of several chunks, and by how much it grows: few copies, and never much unused. */
+const FIRST_PIECE_BYTES = 1024 * 1024
+const GROWTH = 4
 
 /**
  * Packets back into messages. What a header announces is never believed: no byte is read that did not arrive, and memory
- * grows with what has arrived, at most twice as fast, never with what is announced.
+ * grows with what has arrived, never with what is announced.
  */
 export class Assembler {
   readonly #maxMessageBytes: number
@@ -169,7 +194,9 @@ export class Assembler {
   #append(chunk: Uint8Array): void {
     const filled = this.#filled + chunk.length
     if (filled > this.#bytes.length) {
-      const larger = new Uint8Array(Math.min(this.#total, Math.max(filled, 2 * this.#bytes.length, FIRST_PIECE_BYTES)))
+      const larger = new Uint8Array(
+        Math.min(this.#total, Math.max(filled, GROWTH * this.#bytes.length, FIRST_PIECE_BYTES)),
+      )
       larger.set(this.#bytes.subarray(0, this.#filled))
       this.#bytes = larger
     }

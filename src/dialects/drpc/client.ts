@@ -90,6 +90,7 @@ export class ClientConnection implements AsyncDisposable {
 
   /**
    * Sends a call and resolves with its answer, whatever the status. Calls wait for their turn (`maxCallsInFlight`).
+   * The body is not copied: leave it as it is until the call has ended.
    * @throws `TIMEOUT`, `ABORTED`, `DISCONNECTED`, with `outcome`; `OVERLOADED`, `TOO_LARGE`: nothing was sent; `CLOSED`
    */
   sendMsg(
@@ -144,7 +145,7 @@ export class ClientConnection implements AsyncDisposable {
     atLeast(1, 'timeoutMs', timeoutMs)
     if (signal?.aborted === true) throw aborted(signal, 'not-committed')
     if (this.#phase !== 'open') throw this.#over()
-    const { maxMessageBytes, maxPendingCalls } = this.#settings
+    const { maxMessageBytes, maxPendingBytes, maxPendingCalls } = this.#settings
     if (request.body.length > maxMessageBytes) {
       const text = `A body of ${request.body.length} bytes is too long: at most ${maxMessageBytes} (maxMessageBytes).`
       throw new ConclaveError('TOO_LARGE', text)
@@ -162,23 +163,17 @@ export class ClientConnection implements AsyncDisposable {
       throw new ConclaveError('OVERLOADED', `${maxPendingCalls} calls are pending (maxPendingCalls): wait for some.`)
     }
     const direct = this.#waiting.length === 0 && this.#mayBeSent(this.#link)
-    const call = new PendingCall(direct ? request : this.#keep(request), signal, this.#leave)
-    means.wheel.add(means.wheel.now() + timeoutMs, call)
-    if (direct) this.#send(this.#link as Link, call)
-    else this.#queue(call)
-    return call.answer
-  }
-
-  /** The caller may reuse its bytes when the promise is there. */
-  #keep(request: Request): Request {
-    const { maxPendingBytes } = this.#settings
-    if (this.#waitingBytes + request.body.length > maxPendingBytes) {
+    if (!direct && this.#waitingBytes + request.body.length > maxPendingBytes) {
       throw new ConclaveError(
         'OVERLOADED',
         `Calls of ${this.#waitingBytes} bytes wait (maxPendingBytes): wait for some.`,
       )
     }
-    return { ...request, body: new Uint8Array(request.body) }
+    const call = new PendingCall(request, signal, this.#leave)
+    means.wheel.add(means.wheel.now() + timeoutMs, call)
+    if (direct) this.#send(this.#link as Link, call)
+    else this.#queue(call)
+    return call.answer
   }
 
   #queue(call: PendingCall): void {

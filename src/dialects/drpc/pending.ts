@@ -19,6 +19,7 @@ export class PendingCall implements DeadlineEntry {
   sequence = 0n
   readonly #leave: (call: PendingCall) => void
   readonly #signal: AbortSignal | undefined
+  #onAbort: (() => void) | undefined
   #resolve!: (response: Response) => void
   #reject!: (error: ConclaveError) => void
 
@@ -32,7 +33,12 @@ export class PendingCall implements DeadlineEntry {
       this.#resolve = resolve
       this.#reject = reject
     })
-    signal?.addEventListener('abort', this.#aborted)
+    if (signal === undefined) return
+    this.#onAbort = () => {
+      this.#leave(this)
+      this.fail(aborted(signal, this.outcome))
+    }
+    signal.addEventListener('abort', this.#onAbort)
   }
 
   get sent(): boolean {
@@ -45,12 +51,12 @@ export class PendingCall implements DeadlineEntry {
   }
 
   succeed(response: Response): void {
-    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#forget()
     this.#resolve(response)
   }
 
   fail(error: ConclaveError): void {
-    this.#signal?.removeEventListener('abort', this.#aborted)
+    this.#forget()
     this.#reject(error)
   }
 
@@ -60,9 +66,8 @@ export class PendingCall implements DeadlineEntry {
     this.fail(new ConclaveError('TIMEOUT', `${what} before the deadline of the call.`, { outcome: this.outcome }))
   }
 
-  readonly #aborted = (): void => {
-    this.#leave(this)
-    this.fail(aborted(this.#signal as AbortSignal, this.outcome))
+  #forget(): void {
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort)
   }
 }
 

@@ -1,7 +1,7 @@
 import { ConclaveError } from '../../errors/index.ts'
 import type { DeadlineEntry, DeadlineWheel } from '../../rpc/timers.ts'
 import type { PacketConnection, PeerCredentials } from '../../transport/index.ts'
-import { Assembler, ChunkFault } from './chunks.ts'
+import { Assembler, bytesOf, ChunkFault, type MessageParts } from './chunks.ts'
 import type { Ending } from './dispatcher.ts'
 import { LINGER_MS } from './limits.ts'
 import { NO_SEQUENCE, type Call, type MessageCodec } from './messages.ts'
@@ -55,7 +55,7 @@ export class ServerSession implements Session {
   #state: State = 'open'
   #paused = false
   /** Sent when all else is answered. */
-  #lastAnswer: Uint8Array | undefined
+  #lastAnswer: MessageParts | undefined
   readonly #messageLate: DeadlineEntry = {
     expired: () => this.#fault(late('A message was begun and not finished in time (messageTimeoutMs).')),
   }
@@ -168,16 +168,16 @@ export class ServerSession implements Session {
     this.#send(this.#encode(running.sequence, ending))
   }
 
-  #encode(sequence: bigint, { status, body }: Ending): Uint8Array {
+  #encode(sequence: bigint, { status, body }: Ending): MessageParts {
     const { codec, limits } = this.#host
     const answer = codec.encodeAnswer({ sequence, status, ...(body === undefined ? {} : { body }) })
-    if (answer.length <= limits.maxMessageBytes) return answer
-    const text = `An answer of ${answer.length} bytes is too long (maxMessageBytes).`
+    if (bytesOf(answer) <= limits.maxMessageBytes) return answer
+    const text = `An answer of ${bytesOf(answer)} bytes is too long (maxMessageBytes).`
     this.#host.faulted(this, new ConclaveError('TOO_LARGE', text))
     return codec.encodeAnswer({ sequence, status: Status.FAILED_MARSHAL })
   }
 
-  #send(message: Uint8Array): void {
+  #send(message: MessageParts): void {
     const wasIdle = this.#writer.idle
     this.#writer.send(message)
     if (wasIdle && !this.#writer.idle) this.#awaitReader()

@@ -1,12 +1,12 @@
 import type { PacketConnection } from '../../transport/index.ts'
-import { packetCount, writePacket } from './chunks.ts'
+import { bytesOf, packetCount, writePacket, type MessageParts } from './chunks.ts'
 
 /** Messages on their way out of one connection: whole ones, one after the other, packet by packet as the peer reads. */
 export class MessageWriter {
   readonly #connection: PacketConnection
   /** Shared with other writers: used within one call only. */
   readonly #packet: Uint8Array
-  readonly #queue: Uint8Array[] = []
+  readonly #queue: MessageParts[] = []
   /** Of the first message: its next packet. */
   #next = 0
   #queuedBytes = 0
@@ -27,10 +27,10 @@ export class MessageWriter {
     return this.#queuedBytes
   }
 
-  /** The message must not be changed afterwards. */
-  send(message: Uint8Array): void {
+  /** The message must not be changed until it is sent. */
+  send(message: MessageParts): void {
     this.#queue.push(message)
-    this.#queuedBytes += message.length
+    this.#queuedBytes += bytesOf(message)
     if (this.#queue.length === 1 && this.#connection.bufferedBytes === 0) this.resume()
   }
 
@@ -40,9 +40,9 @@ export class MessageWriter {
       const length = writePacket(message, this.#next, this.#packet)
       const more = this.#connection.write(this.#packet, 0, length)
       // What the kernel did not take is kept by the connection: at most one packet.
-      if (++this.#next === packetCount(message.length)) {
+      if (++this.#next === packetCount(bytesOf(message))) {
         this.#queue.shift()
-        this.#queuedBytes -= message.length
+        this.#queuedBytes -= bytesOf(message)
         this.#next = 0
       }
       if (!more) return

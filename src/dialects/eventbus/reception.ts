@@ -26,6 +26,7 @@ export class Reception {
   readonly #waiting = new Map<Peer, NodeJS.Timeout>()
   /** Told to clean up, and still connected. */
   readonly #cleaning = new Map<Peer, NodeJS.Timeout>()
+  readonly #expired = new WeakSet<Peer>()
   readonly #lingering = new Map<number, () => void>()
   /** What waits until those of the bus before us had time to come back. */
   #unsettled: (() => void)[] | undefined
@@ -159,7 +160,7 @@ export class Reception {
   #watchCleanup(peer: Peer): void {
     const timer = setTimeout(() => {
       this.#options.notice({ type: 'cleanup-timeout', key: peer.hello === undefined ? '' : keyOf(peer.hello), pid: peer.pid })
-      peer.parted = true
+      this.#expired.add(peer)
       peer.close()
     }, this.#options.cleanupTimeoutMs)
     timer.unref()
@@ -173,7 +174,7 @@ export class Reception {
   #howLeft(peer: Peer): 'done' | 'lingers' | 'dead' {
     if (peer.parted) return 'done'
     const ours = peer.hello?.capabilities?.includes(CONCLAVE_CAPABILITY) === true
-    if (ours || !this.#keys.cleans(peer.id)) return 'dead'
+    if (ours || this.#expired.has(peer) || !this.#keys.cleans(peer.id)) return 'dead'
     // A process is not watched by itself: in one process, as in tests, only the time counts.
     const pid = peer.kernelPid === process.pid ? 0 : peer.kernelPid
     const stop = whenGone(pid, this.#options.lingerMs, () => {

@@ -6,6 +6,7 @@ import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
 import type { FragmentSink, OutgoingTransfer } from '../../wire/transfer.ts'
 import { MAX_LINK_BYTES, MAX_WAITING_BYTES, MAX_WAITING_CALLS } from './limits.ts'
 import type { Offer, Port } from './port.ts'
+import { Routes, type Directory } from './routes.ts'
 
 /** A call between two ports. */
 export interface CallRecord {
@@ -33,18 +34,6 @@ export interface CallCounters {
   calleesLost: number
 }
 
-/** Where the router finds ports; the hub owns them. */
-export interface Directory {
-  primary(): Port
-  bySlot(slot: number): Port | undefined
-  byId(id: string): Port | undefined
-  byName(name: string): readonly Port[]
-  members(): Iterable<Port>
-  now(): number
-  /** True while members of the last term may still be on their way (rule B14). */
-  settling(): boolean
-}
-
 export interface RouterLimits {
   readonly maxLinkBytes?: number | undefined
   readonly maxWaitingCalls?: number | undefined
@@ -58,23 +47,20 @@ interface Waiting {
   readonly bytes: number
 }
 
-type Route = { readonly port: Port; readonly offer: Offer | undefined } | 'wait' | ConclaveError
-
 /** Calls between members: whom they reach, and who is told when one of the two goes away. Bodies are not looked into. */
 export class CallRouter {
   readonly counters: CallCounters = { relayed: 0, refused: 0, expired: 0, unknownReplies: 0, calleesLost: 0 }
   readonly #directory: Directory
   readonly #maxLinkBytes: number
   readonly #maxWaiting: number
-  /** Who offers a method, in the order they came. */
-  readonly #offers = new Map<string, Port[]>()
+  readonly #routes: Routes
   #waiting: Waiting[] = []
   #waitingBytes = 0
-  #turn = 0
   readonly #frame = new Frame()
 
   constructor(directory: Directory, limits: RouterLimits = {}) {
     this.#directory = directory
+    this.#routes = new Routes(directory)
     this.#maxLinkBytes = limits.maxLinkBytes ?? MAX_LINK_BYTES
     this.#maxWaiting = limits.maxWaitingCalls ?? MAX_WAITING_CALLS
   }
@@ -88,34 +74,24 @@ export class CallRouter {
   }
 
   offer(port: Port, offer: Offer): void {
-    port.offers.set(offer.method, offer)
     // It may have been offered before: what runs still counts.
     for (const record of port.serving) {
       if (record.method !== offer.method) continue
       record.offer = offer
       offer.running++
     }
-    const ports = this.#offers.get(offer.method)
-    if (ports === undefined) this.#offers.set(offer.method, [port])
-    else if (!ports.includes(port)) ports.push(port)
+    this.#routes.add(port, offer)
     this.retryWaiting(offer.method)
   }
 
   withdraw(port: Port, method: string): void {
-    this.#withdraw(port, method)
+    this.#routes.remove(port, method)
     this.retryWaiting(method)
-  }
-
-  #withdraw(port: Port, method: string): void {
-    if (!port.offers.delete(method)) return
-    const ports = this.#offers.get(method)?.filter((other) => other !== port) ?? []
-    if (ports.length > 0) this.#offers.set(method, ports)
-    else this.#offers.delete(method)
   }
 
   /** Members that offer a method. */
   offering(method: string): readonly Port[] {
-    return this.#offers.get(method) ?? []
+    return this.#routes.offering(method)
   }
 
   /** A whole REQUEST. */
@@ -132,7 +108,7 @@ export class CallRouter {
       return undefined
     }
     const { method, target, traceparent } = splitName(frame)
-    const route = this.#route(method, target, frame)
+    const route = this.#routes.find(method, target, frame)
     if (route === 'wait') return method
     if (route instanceof ConclaveError) this.#refuse(caller, frame.number, route)
     else this.#forward(caller, frame, method, traceparent, route.port, route.offer)
@@ -146,7 +122,7 @@ export class CallRouter {
   relay(caller: Port, frame: Frame, grant: (bytes: number) => void): FragmentSink | undefined {
     if (this.#admit(caller, frame) !== undefined) return undefined
     const { method, target, traceparent } = splitName(frame)
-    const route = this.#route(method, target, frame)
+    const route = this.#routes.find(method, target, frame)
     if (route === 'wait' || route instanceof ConclaveError) return undefined
     const { port: callee, offer } = route
     if (!callee.takesParts || callee.queuedBytes > this.#maxLinkBytes) return undefined
@@ -221,7 +197,7 @@ export class CallRouter {
 
   /** The port is gone: its callers learn that it was lost, what it called is aborted. */
   forget(port: Port): void {
-    for (const method of [...port.offers.keys()]) this.#withdraw(port, method)
+    for (const method of [...port.offers.keys()]) this.#routes.remove(port, method)
     this.#dropWaiting((waiting) => waiting.caller === port)
     for (const record of [...port.calls.values()]) {
       this.#end(record)
@@ -283,72 +259,6 @@ export class CallRouter {
     if (caller.calls.size + caller.waitingCalls < MAX_CALLS_IN_FLIGHT) return undefined
     const text = `${MAX_CALLS_IN_FLIGHT} calls of this link have not ended: wait for some of them.`
     return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
-  }
-
-  #route(method: string, target: string, frame: Frame): Route {
-    const directory = this.#directory
-    switch (frame.c) {
-      case TARGET.DEFAULT:
-        if (this.offering(method).some((port) => port.offers.get(method)!.to === 'any')) return this.#any(method)
-        return this.#primary(method)
-      case TARGET.PRIMARY:
-        return this.#primary(method)
-      case TARGET.ANY:
-        return this.#any(method)
-      case TARGET.SLOT:
-      case TARGET.ID: {
-        const port = frame.c === TARGET.SLOT ? directory.bySlot(frame.a) : directory.byId(target)
-        if (port?.kind === 'member') return this.#to(port, method)
-        if (directory.settling() && frame.c === TARGET.ID) return 'wait'
-        const named = frame.c === TARGET.SLOT ? `in slot ${frame.a}` : `with id ${target}`
-        return notFound(`No member ${named} is here: it left. \`conclave status\` lists who is.`)
-      }
-      case TARGET.NAME: {
-        const [port, ...others] = directory.byName(target)
-        if (others.length > 0) {
-          const text = `${others.length + 1} members are called ${target}: call one by its id, or all with gather().`
-          return new ConclaveError('AMBIGUOUS_TARGET', text, { outcome: 'not-committed' })
-        }
-        if (port !== undefined) return this.#to(port, method)
-        if (directory.settling()) return 'wait'
-        return notFound(`No member called ${target} is here. \`conclave status\` lists who is.`)
-      }
-      default:
-        return new ConclaveError('INVALID_REQUEST', `Target mode ${frame.c} is not known to this version.`, {
-          outcome: 'not-committed',
-        })
-    }
-  }
-
-  #primary(method: string): Route {
-    return this.#to(this.#directory.primary(), method)
-  }
-
-  #to(port: Port, method: string): Route {
-    const offer = port.offers.get(method)
-    return offer === undefined || offer.running < offer.concurrency ? { port, offer } : 'wait'
-  }
-
-  /** The member with the fewest calls in flight among those that offer it, others before the primary. */
-  #any(method: string): Route {
-    const ports = this.offering(method)
-    if (ports.length === 0) {
-      if (this.#directory.settling()) return 'wait'
-      const text = `No member offers ${method}: start one that does, or check the name with \`conclave status\`.`
-      return new ConclaveError('METHOD_NOT_FOUND', text, { outcome: 'not-committed' })
-    }
-    const primary = this.#directory.primary()
-    const start = this.#turn++ % ports.length
-    let best: Port | undefined
-    for (let i = 0; i < ports.length; i++) {
-      const port = ports[(start + i) % ports.length]!
-      const offer = port.offers.get(method)!
-      if (offer.running >= offer.concurrency) continue
-      if (best === undefined || (best === primary) !== (port === primary)) {
-        if (best === undefined || best === primary) best = port
-      } else if (port.serving.size < best.serving.size) best = port
-    }
-    return best === undefined ? 'wait' : { port: best, offer: best.offers.get(method) }
   }
 
   #forward(
@@ -493,10 +403,6 @@ export class CallRouter {
         .withBody(JSON.stringify(errorToWire(error))),
     )
   }
-}
-
-function notFound(text: string): ConclaveError {
-  return new ConclaveError('MEMBER_NOT_FOUND', text, { outcome: 'not-committed' })
 }
 
 function relayTo(out: OutgoingTransfer, port: Port): FragmentSink {

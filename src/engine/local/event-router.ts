@@ -427,7 +427,7 @@ const OVERFLOWS: ReadonlySet<unknown> = new Set([undefined, 'drop-oldest', 'drop
 
 /** @throws `INVALID_OPTION` */
 function readSubscribe(frame: Frame): SubscribeBody {
-  const body = (frame.hasBody ? JSON.parse(frame.text) : {}) as SubscribeBody
+  const body = (frame.hasBody ? JSON.parse(frame.text) : {}) as Partial<SubscribeBody>
   const { from = 'now', maxQueued, overflow, seen } = body
   const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
   const position = typeof from === 'object' && from !== null ? ('after' in from ? from.after : from.last) : 0

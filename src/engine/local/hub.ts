@@ -6,14 +6,15 @@ import { PROTOCOL, negotiate, type Hello, type Welcome } from '../../wire/handsh
 import { MAX_BODY_BYTES } from '../../wire/limits.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { FragmentSink } from '../../wire/transfer.ts'
-import type { HubSnapshot, LeaveCause, LinkSnapshot, MemberSnapshot } from '../engine.ts'
-import { CallRouter, type Directory } from './call-router.ts'
+import type { HubSnapshot, LeaveCause } from '../engine.ts'
+import { CallRouter } from './call-router.ts'
+import type { Directory } from './routes.ts'
 import { EventRouter } from './event-router.ts'
 import type { FlushScheduler } from './flush.ts'
 import { GRACE_MS, MAX_LINK_BYTES, MAX_LINKS, MAX_OFFERS, MAX_WAITING_CALLS, SESSION_MS } from './limits.ts'
 import { LocalPort } from './local-port.ts'
 import { MEMBER_STATE, type Port } from './port.ts'
-import { peersOf } from './query.ts'
+import { peersOf, portsOf } from './query.ts'
 import { Session } from './session.ts'
 
 export interface HubOptions {
@@ -180,8 +181,6 @@ export class Hub {
     port.send(new Frame().set(KIND.WELCOME, 0, 0, 0, 0, 0, 0).withBody(JSON.stringify(welcome)))
     for (const other of this.#ports.values()) this.#introduce(other, port)
     this.#add(port, older !== undefined)
-    this.#expected?.delete(hello.id)
-    if (this.#expected?.size === 0) this.#settled()
     if (hello.stands && hello.version > this.#options.version) this.#options.onNewer(ref)
     return port
   }
@@ -251,6 +250,7 @@ export class Hub {
       case KIND.QUERY:
         return this.#query(port, frame)
       case KIND.PING:
+        this.#isBack(port)
         this.#answer(port, this.#frame.set(KIND.PONG, 0, 0, 0, 0, frame.number, 0))
         return
       case KIND.PONG:
@@ -327,36 +327,14 @@ export class Hub {
   }
 
   snapshot(): HubSnapshot {
-    const members: MemberSnapshot[] = []
-    const links: LinkSnapshot[] = []
-    let queuedEvents = 0
-    for (const port of this.#ports.values()) {
-      const backlog = this.events.backlogOf(port)
-      const member = port.kind === 'member'
-      queuedEvents += backlog.events
-      links.push({
-        member: member ? port.ref.id : undefined,
-        form: member ? 'frames' : 'lines',
-        pid: port.ref.pid,
-        outgoingBytes: port.queuedBytes,
-        queuedEvents: backlog.events,
-        queuedBytes: backlog.bytes,
-        pendingCalls: port.calls.size,
-        servingCalls: port.serving.size,
-        subscriptions: port.subscriptions.size,
-        dropped: backlog.dropped,
-      })
-      if (!member) continue
-      const role = port === this.#local ? 'primary' : 'secondary'
-      members.push({ ...port.ref, role, joined: port.joined, methods: [...port.offers.keys()].sort() })
-    }
+    const { members, links, events } = portsOf(this.#ports.values(), this.#local, this.events)
     return {
       term: this.term,
       primary: this.#options.primary,
       members,
       links,
       queues: {
-        events: { count: queuedEvents, bytes: this.events.waitingBytes },
+        events: { count: events, bytes: this.events.waitingBytes },
         calls: { count: this.calls.waitingCount, bytes: this.calls.waitingBytes },
       },
       drops: this.events.counters.dropped,
@@ -374,6 +352,11 @@ export class Hub {
     this.#byId.set(port.ref.id, port)
     for (const other of this.#byId.values()) this.#introduce(port, other)
     if (this.#local !== undefined && !again) this.events.announce(this.#local, '$member.joined', port.ref)
+  }
+
+  /** A member pings behind its offers: what it has is known from then on (rule B14). */
+  #isBack(port: Port): void {
+    if (this.#expected?.delete(port.ref.id) === true && this.#expected.size === 0) this.#settled()
   }
 
   /** After the goodbye only what was counted as taken is taken. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { ConclaveError, asError, type ErrorOnWire } from '../../errors/index.ts'
 import { seqOf } from '../../events/position.ts'
-import type { SubscribeBody, SubscribedBody } from '../../events/subscriber.ts'
+import type { SubscribeBody } from '../../events/subscriber.ts'
 import { CALL_TIMEOUT_MS } from '../../rpc/limits.ts'
 import type { Connection } from '../../transport/transport.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
@@ -22,8 +22,9 @@ import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import { BatchWriter, type BatchPool } from '../../wire/writer.ts'
 import type { FlushScheduler } from './flush.ts'
 import type { Hub } from './hub.ts'
+import { dataOf, LineEvents } from './line-events.ts'
 import { LINE_LINGER_MS, MAX_LINE_BYTES, MAX_LINK_BYTES, MAX_LINKS } from './limits.ts'
-import { MEMBER_STATE, Port } from './port.ts'
+import { Port } from './port.ts'
 import type { Session } from './session.ts'
 
 /** Whether a link that begins with this byte is one of JSON lines: `{`, `[` or white space (rule B19). */
@@ -51,13 +52,6 @@ export interface LinePatience {
   readonly lingerMs: number
 }
 
-interface LineSubscription {
-  /** `undefined` once it is answered. */
-  asked: Asked | undefined
-  missed: number
-  exact: boolean
-}
-
 /** A peer that speaks JSON-RPC 2.0, one message a line: it calls, publishes and subscribes from any language. */
 class LinePort extends Port {
   override readonly kind = 'lines'
@@ -70,14 +64,10 @@ class LinePort extends Port {
   readonly #frame = new Frame()
   /** In the order of their deadlines. */
   readonly #asked = new Map<number, AskedCall>()
-  readonly #lineSubscriptions = new Map<number, LineSubscription>()
-  readonly #members = new Map<number, MemberRef>()
-  /** Left before what comes next was published: the switchboard repeats the name when it changes. */
-  #past: { readonly slot: number; readonly ref: MemberRef } | undefined
+  readonly #events: LineEvents<Asked>
   #publishing: Asked | undefined
   #number = 0
   #publishes = 0
-  #subscriptionIds = 0
   #scheduled = false
   #ending: NodeJS.Timeout | undefined
   #clock: NodeJS.Timeout | undefined
@@ -99,7 +89,11 @@ class LinePort extends Port {
     this.#connection = connection
     this.#flush = flush
     this.#patience = patience
-    this.#members.set(slot, ref)
+    this.#events = new LineEvents(hub.term, slot, ref, {
+      began: (asked, result) => this.#result(asked, result),
+      refused: (asked, error) => this.#refuseWith(asked, error),
+      notify: (method, params) => this.#write(rpcNotificationLine(method, params)),
+    })
     this.#writer = new BatchWriter(pool, (bytes, start, end) => void connection.write(bytes, start, end))
   }
 
@@ -123,19 +117,10 @@ class LinePort extends Port {
       case KIND.PUBLISHED:
         this.#published(frame)
         break
-      case KIND.SUBSCRIBED:
-        this.#subscribed(frame)
-        break
-      case KIND.MISSED:
-        this.#missed(frame)
-        break
-      case KIND.EVENT:
-        this.#event(frame)
-        break
-      case KIND.MEMBER:
-        this.#introduced(frame)
-        break
       default:
+        this.#events.receive(frame)
+        // Its last subscription may have been refused, or ended.
+        this.#endWhenAnswered()
     }
     return undefined
   }
@@ -249,7 +234,7 @@ class LinePort extends Port {
         return this.#subscribe(own, asked)
       case 'conclave.unsubscribe': {
         const { subscription } = own
-        if (typeof subscription !== 'number' || !this.#lineSubscriptions.delete(subscription)) {
+        if (typeof subscription !== 'number' || !this.#events.end(subscription)) {
           throw invalidParams('There is no such subscription: give the number that conclave.subscribe returned.')
         }
         this.#hub.receive(this, this.#frame.set(KIND.UNSUBSCRIBE, 0, 0, subscription, 0, 0, 0))
@@ -308,69 +293,9 @@ class LinePort extends Port {
     if (typeof pattern !== 'string') throw invalidParams('conclave.subscribe needs { pattern }.')
     // Nobody could tell what its events are of.
     if (asked === undefined) return
-    const id = ++this.#subscriptionIds
-    this.#lineSubscriptions.set(id, { asked, missed: 0, exact: true })
     const body = { from: from ?? 'now', maxQueued, overflow } as SubscribeBody
-    const frame = this.#frame.set(KIND.SUBSCRIBE, 0, 0, id, 0, 0, 0).withName(pattern)
+    const frame = this.#frame.set(KIND.SUBSCRIBE, 0, 0, this.#events.begin(asked), 0, 0, 0).withName(pattern)
     this.#hub.receive(this, frame.withBody(JSON.stringify(body)))
-  }
-
-  #subscribed(frame: Frame): void {
-    const subscription = this.#lineSubscriptions.get(frame.b)
-    if (subscription === undefined) return
-    const answer = JSON.parse(frame.text) as SubscribedBody & { readonly error?: ErrorOnWire }
-    const { asked } = subscription
-    if (answer.error !== undefined) {
-      this.#lineSubscriptions.delete(frame.b)
-      if (asked !== undefined) this.#refuseWith(asked, answer.error)
-      else this.#write(rpcNotificationLine('conclave.ended', { subscription: frame.b, error: answer.error }))
-      this.#endWhenAnswered()
-      return
-    }
-    subscription.missed += answer.missed
-    subscription.exact &&= answer.exact
-    subscription.asked = undefined
-    this.#result(asked, { subscription: frame.b, seq: seqOf(this.#hub.term, answer.after) })
-  }
-
-  #introduced(frame: Frame): void {
-    if (frame.c === MEMBER_STATE.GONE) {
-      this.#members.delete(frame.a)
-      return
-    }
-    const ref = JSON.parse(frame.text) as MemberRef
-    if (frame.c === MEMBER_STATE.HERE) this.#members.set(frame.a, ref)
-    else this.#past = { slot: frame.a, ref }
-  }
-
-  #missed(frame: Frame): void {
-    const subscription = this.#lineSubscriptions.get(frame.b)
-    if (subscription === undefined) return
-    subscription.missed += frame.number
-    if ((frame.flags & FLAG.INEXACT) !== 0) subscription.exact = false
-  }
-
-  #event(frame: Frame): void {
-    const subscription = this.#lineSubscriptions.get(frame.b)
-    if (subscription === undefined) return
-    const { missed, exact } = subscription
-    subscription.missed = 0
-    subscription.exact = true
-    const past = this.#past?.slot === frame.a ? this.#past.ref : undefined
-    const { id = '', name = 'unknown', pid = 0 } = this.#members.get(frame.a) ?? past ?? {}
-    this.#write(
-      rpcNotificationLine('conclave.event', {
-        subscription: frame.b,
-        topic: frame.name,
-        data: dataOf(frame),
-        seq: seqOf(this.#hub.term, frame.c),
-        term: this.#hub.term,
-        publisher: { id, name, pid },
-        time: frame.time,
-        missed,
-        exact,
-      }),
-    )
   }
 
   #published(frame: Frame): void {
@@ -437,7 +362,7 @@ class LinePort extends Port {
   /** A peer that only subscribes stays for its events until it closes, or the linger is over. */
   #endWhenAnswered(): void {
     if (this.#over || !this.#halfClosed) return
-    if (this.#asked.size === 0 && this.#lineSubscriptions.size === 0) this.end()
+    if (this.#asked.size === 0 && this.#events.count === 0) this.end()
   }
 }
 
@@ -494,11 +419,6 @@ export function acceptLines(
       hub.remove(port, 'closed')
     },
   }
-}
-
-function dataOf(frame: Frame): unknown {
-  if (frame.raw) return { base64: Buffer.from(frame.copyBody()).toString('base64') }
-  return frame.hasBody ? (JSON.parse(frame.text) as unknown) : null
 }
 
 function invalidParams(text: string): ConclaveError {

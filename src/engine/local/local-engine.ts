@@ -536,6 +536,8 @@ export class LocalEngine implements Engine {
     const { term } = this.#role
     this.#dispatcher.attach(sink)
     for (const offer of this.#offers.values()) this.#announceOffer(sink, offer)
+    // Behind the offers: the switchboard has all of them.
+    sink.send(this.#frame.set(KIND.PING, 0, 0, 0, 0, 0, 0))
     this.#subscriber.attach(sink, term)
     this.#publisher.attach(sink, term, lastPublish)
     this.#caller.attach(sink)

@@ -1,7 +1,10 @@
 import { ConclaveError } from '../../errors/index.ts'
 import type { Frame } from '../../wire/frame.ts'
 import type { MemberRef } from '../../wire/peers.ts'
-import type { CallRouter, Directory } from './call-router.ts'
+import type { LinkSnapshot, MemberSnapshot } from '../engine.ts'
+import type { CallRouter } from './call-router.ts'
+import type { EventRouter } from './event-router.ts'
+import type { Directory } from './routes.ts'
 import type { Port } from './port.ts'
 
 /** What a QUERY of `peers` asks: who would be addressed. */
@@ -53,4 +56,36 @@ function readQuery(frame: Frame): PeersQuery {
 
 function isTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every((one) => typeof one === 'string')
+}
+
+/** Links and members for a snapshot, and the events that wait for them. */
+export function portsOf(
+  ports: Iterable<Port>,
+  primary: Port | undefined,
+  router: EventRouter,
+): { members: MemberSnapshot[]; links: LinkSnapshot[]; events: number } {
+  const members: MemberSnapshot[] = []
+  const links: LinkSnapshot[] = []
+  let events = 0
+  for (const port of ports) {
+    const backlog = router.backlogOf(port)
+    const member = port.kind === 'member'
+    events += backlog.events
+    links.push({
+      member: member ? port.ref.id : undefined,
+      form: member ? 'frames' : 'lines',
+      pid: port.ref.pid,
+      outgoingBytes: port.queuedBytes,
+      queuedEvents: backlog.events,
+      queuedBytes: backlog.bytes,
+      pendingCalls: port.calls.size,
+      servingCalls: port.serving.size,
+      subscriptions: port.subscriptions.size,
+      dropped: backlog.dropped,
+    })
+    if (!member) continue
+    const role = port === primary ? 'primary' : 'secondary'
+    members.push({ ...port.ref, role, joined: port.joined, methods: [...port.offers.keys()].sort() })
+  }
+  return { members, links, events }
 }

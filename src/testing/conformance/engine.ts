@@ -479,7 +479,7 @@ export function engineSuite(name: string, makeWorld: () => EngineWorld): void {
       for (const end of [(e: Engine) => e.close({ timeoutMs: 0 }), (e: Engine) => e.abort('no')]) {
         const { engine, joined } = b.world.begin({})
         const rejected = assert.rejects(joined, code('ABORTED'))
-        await end(engine)
+        await Promise.resolve(end(engine))
         await rejected
         assert.match((await engine.closed).type, /closed|aborted/)
       }

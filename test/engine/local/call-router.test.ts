@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CallRouter, type Directory, type RouterLimits } from '../../../src/engine/local/call-router.ts'
+import { CallRouter, type RouterLimits } from '../../../src/engine/local/call-router.ts'
+import type { Directory } from '../../../src/engine/local/routes.ts'
 import { FAILED_BY } from '../../../src/rpc/caller.ts'
 import { MAX_CALLS_IN_FLIGHT } from '../../../src/rpc/limits.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../../src/wire/frame.ts'

@@ -7,9 +7,10 @@ import { Hub, type HubOptions } from '../../../src/engine/local/hub.ts'
 import { MAX_STRANGERS } from '../../../src/engine/local/limits.ts'
 import { memoryTransport, type Connection } from '../../../src/transport/index.ts'
 import { benchTest, code, offer, until } from '../../../src/testing/conformance/engine.ts'
-import { Frame, KIND } from '../../../src/wire/frame.ts'
+import { Frame, KIND, TARGET } from '../../../src/wire/frame.ts'
 import type { Hello } from '../../../src/wire/handshake.ts'
 import { BatchPool, BatchWriter } from '../../../src/wire/writer.ts'
+import { FakePort } from './fakes.ts'
 import { memoryWorld, type MemoryWorld } from './world.ts'
 
 const suite = benchTest(memoryWorld)
@@ -47,6 +48,16 @@ suite(
   },
 )
 
+suite('a member that is closing does not stand when its primary dies meanwhile', async (b) => {
+  const all = await b.members(2, () => ({ offers: [offer('hang', () => new Promise(() => {}))] }))
+  const call = b.call(all[1]!, 'hang').catch(() => {})
+  const closed = all[1]!.close({ timeoutMs: 20_000 })
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  b.world.kill(all[0]!)
+  await Promise.all([closed, call])
+  assert.equal((await b.join()).term, 2, 'nobody served in between')
+})
+
 suite('a rejected whilePrimary fails the join, and the seat is free', async (b) => {
   const why = new Error('no database')
   await assert.rejects(b.join({ whilePrimary: () => Promise.reject(why) }), why)
@@ -80,12 +91,13 @@ suite('a listener that throws does not harm the engine', async (b) => {
   try {
     const all = await b.members(2)
     const fault = new Error('mine')
-    all[1]!.onStatus(() => {
+    const stop = all[1]!.onStatus(() => {
       throw fault
     })
     await all[0]!.close({ timeoutMs: 20_000 })
     await until(() => all[1]!.role === 'primary' && thrown.length >= 3, 'the failover')
     assert.ok(thrown.every((error) => error === fault))
+    stop()
   } finally {
     process.off('uncaughtException', onThrown)
     for (const listener of others) process.on('uncaughtException', listener)
@@ -237,41 +249,116 @@ suite('garbage and impossible frames end their link and nothing else', async (b)
   assert.ok((await first.inspect(Infinity)).links.every(({ pendingCalls }) => pendingCalls === 0))
 })
 
-test('C3 B3 whom a switchboard refuses, and with what', () => {
-  const primary = { id: newInstance(), name: 'p', pid: 1 }
-  const options: HubOptions = {
-    term: 5,
-    previousTerm: 4,
-    identity: '1:2',
-    primary,
-    version: 3,
-    minVersion: 2,
-    holdsSeat: () => true,
-    now: () => 0,
-    flush: new FlushScheduler(),
-    expected: undefined,
-    succeeds: false,
-    onNewer: () => {},
-    onExhausted: () => {},
-    limits: { maxLinks: 1 },
-  }
+const primary = { id: newInstance(), name: 'p', pid: 1 }
+
+const hubOptions: HubOptions = {
+  term: 5,
+  previousTerm: 4,
+  identity: '1:2',
+  primary,
+  version: 3,
+  minVersion: 2,
+  holdsSeat: () => true,
+  now: () => 0,
+  flush: new FlushScheduler(),
+  expected: undefined,
+  succeeds: false,
+  onNewer: () => {},
+  onExhausted: () => {},
+  limits: {},
+}
+
+function helloOf(change: Partial<Hello> = {}): Hello {
+  const { version, term, stands } = { version: 2, term: 5, stands: true }
   const hello: Hello = {
     protocol: [1, 1],
     workspace: '1:2',
     id: newInstance(),
     name: 'm',
     pid: 2,
-    ...{ term: 5, version: 2, minVersion: 0, stands: true },
+    minVersion: 0,
+    version,
+    term,
+    stands,
   }
-  const judge = (
-    change: Partial<Hello>,
-    more: Partial<HubOptions> = {},
-    prepare: (hub: Hub) => void = () => {},
-  ): number => {
+  return { ...hello, ...change }
+}
+
+test('A13 a long request counts as taken from its first fragment on; the goodbye waits for the rest of it', () => {
+  const hub = new Hub(hubOptions)
+  const local: Frame[] = []
+  const own = hub.attachLocal((frame) => void local.push(frame.clone()))
+  const port = hub.admit(helloOf(), 1, (slot, ref, session) => new FakePort(slot, ref.name, session)) as FakePort
+  const request = (number: number): Frame =>
+    new Frame().set(KIND.REQUEST, 0, 0, 1, TARGET.PRIMARY, number, 1e15).withName('x').withBody('1')
+  const answer = (number: number): void =>
+    hub.receive(own, new Frame().set(KIND.RESPONSE, 0, port.slot, 0, 0, number, 0))
+  assert.equal(
+    hub.receivePart(port, request(1), () => {}),
+    undefined,
+    'the primary itself takes it whole',
+  )
+  hub.receive(port, request(2))
+  port.take()
+  hub.goAway()
+  assert.deepEqual(
+    port.take().map(({ kind, number }) => [kind, number]),
+    [[KIND.GOAWAY, 2]],
+  )
+  hub.receive(port, request(3))
+  const discarded: number[] = []
+  hub.receivePart(port, request(4), (bytes) => discarded.push(bytes))?.fragment(new Uint8Array(9), 0, 9, true, false)
+  assert.deepEqual(discarded, [9])
+  answer(2)
+  assert.equal(hub.drained, false, 'one is still arriving')
+  hub.receive(port, request(1))
+  assert.deepEqual(
+    local.filter(({ kind }) => kind === KIND.REQUEST).map(({ number }) => number),
+    [2, 1],
+  )
+  assert.equal(hub.drained, false)
+  answer(1)
+  assert.equal(hub.drained, true)
+  // Given up while it arrives: nothing to wait for.
+  hub.receivePart(port, request(2), () => {})
+  assert.equal(hub.drained, false)
+  hub.receive(port, new Frame().set(KIND.CANCEL, 0, 0, 0, 0, 2, 0))
+  assert.equal(hub.drained, true)
+  hub.close()
+})
+
+test('C2 a member that comes back before its old link is known to be broken takes its place, unannounced', () => {
+  const hub = new Hub(hubOptions)
+  const topics: string[] = []
+  const own = hub.attachLocal((frame) => {
+    if (frame.kind === KIND.EVENT) topics.push(frame.name)
+  })
+  hub.receive(own, new Frame().set(KIND.SUBSCRIBE, 0, 0, 1, 0, 0, 0).withName('$member.*').withBody('{}'))
+  const hello = helloOf()
+  const admit = (): FakePort =>
+    hub.admit(hello, 1, (slot, ref, session) => new FakePort(slot, ref.name, session)) as FakePort
+  const first = admit()
+  hub.receive(first, new Frame().set(KIND.PUBLISH, 0, 0, 0, 0, 7, 0).withName('x'))
+  const second = admit()
+  assert.equal(first.closed, true)
+  const welcome = second.take().find(({ kind }) => kind === KIND.WELCOME)!
+  assert.equal((JSON.parse(welcome.text) as { lastPublish: number }).lastPublish, 7)
+  hub.remove(first, 'died')
+  assert.equal(hub.linkCount, 2)
+  assert.deepEqual(topics, ['$member.joined'])
+  hub.remove(second, 'died')
+  assert.deepEqual(topics, ['$member.joined', '$member.left'])
+  assert.equal(hub.linkCount, 1)
+  hub.close()
+})
+
+test('C3 B3 whom a switchboard refuses, and with what', () => {
+  const options = { ...hubOptions, limits: { maxLinks: 1 } }
+  const judge = (change: Partial<Hello>, more: Partial<HubOptions> = {}, prepare: (hub: Hub) => void = () => {}) => {
     const hub = new Hub({ ...options, ...more })
     try {
       prepare(hub)
-      return hub.judge({ ...hello, ...change })
+      return hub.judge(helloOf(change))
     } finally {
       hub.close()
     }

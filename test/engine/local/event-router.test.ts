@@ -160,6 +160,7 @@ test('an event waits for the long one before it; the term does not end in betwee
   subscribe(events, to, 1, '>')
   to.take()
   publish(events, from, 1, 'x', 5000)
+  assert.equal(events.finish(to), false)
   publish(events, from, 2, 'y')
   assert.deepEqual(to.take(), [])
   assert.equal(events.finish(to), false)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import type { Engine } from '../../../src/engine/engine.ts'
 import type { ConclaveError } from '../../../src/errors/index.ts'
-import { TO_ANY, TO_PRIMARY } from '../../../src/rpc/address.ts'
+import { TO_ANY, TO_DEFAULT, TO_PRIMARY } from '../../../src/rpc/address.ts'
 import { MAX_CALLS_IN_FLIGHT } from '../../../src/rpc/limits.ts'
 import { benchTest, code, offer, toId, toName, until } from '../../../src/testing/conformance/engine.ts'
 import type { IncomingRequest } from '../../../src/rpc/run.ts'
@@ -216,6 +216,18 @@ export function failoverSuite(name: string, makeWorld: () => LocalWorld): void {
       assert.equal(primary!.role, 'primary')
     })
 
+    suite('A13 a request that is on its way to a secondary as it closes is still answered', async (b) => {
+      const all = await b.members(3, (i) => ({ offers: i === 1 ? [offer('work', ({ params }) => params)] : [] }))
+      const go = b.world.pause(all[1]!)
+      const call = b.call(all[2]!, 'work', 'x', toId(all[1]!.self.id))
+      await until(async () => (await all[2]!.inspect(Infinity)).links[1]?.servingCalls === 1, 'it to be passed on')
+      const closed = all[1]!.close({ timeoutMs: LIMIT_MS })
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      go()
+      assert.equal(await call, 'x')
+      await closed
+    })
+
     suite('A13 streams and long answers that were begun end in order during a hand-over', async (b) => {
       const count = offer('count', async function* ({ params }) {
         for (let i = 0; i < 600; i++) {
@@ -241,7 +253,11 @@ export function failoverSuite(name: string, makeWorld: () => LocalWorld): void {
 
     suite('B14 in a new term an unknown target waits, and a gather too', async (b) => {
       const limits = { graceMs: LIMIT_MS }
-      const all = await b.members(4, () => ({ limits, offers: [offer('who', ({ params }) => params)] }))
+      const only = offer('only', ({ params }) => params, { to: 'any' })
+      const all = await b.members(4, (i) => ({
+        limits,
+        offers: [offer('who', ({ params }) => params), ...(i === 2 ? [only] : [])],
+      }))
       // The third comes back only when it reads that its primary is gone.
       const go = b.world.pause(all[2]!)
       b.world.kill(all[0]!)
@@ -251,12 +267,14 @@ export function failoverSuite(name: string, makeWorld: () => LocalWorld): void {
       const waiting = [
         b.call(all[3]!, 'who', 1, toName('m2')),
         b.call(all[1]!, 'who', 1, toId(all[2]!.self.id)),
+        b.call(all[3]!, 'only', 1, TO_ANY),
+        b.call(all[3]!, 'only', 1, TO_DEFAULT),
         all[1]!.peers({ method: 'who', to: 'all' }, Infinity).then(({ peers }) => peers.length),
       ].map((one) => one.finally(() => ended++))
       await new Promise((resolve) => setTimeout(resolve, 30))
       assert.equal(ended, 0)
       go()
-      assert.deepEqual(await Promise.all(waiting), [1, 1, 3])
+      assert.deepEqual(await Promise.all(waiting), [1, 1, 1, 1, 3])
       await assert.rejects(b.call(all[1]!, 'who', 1, toName('nobody')), code('MEMBER_NOT_FOUND'))
     })
 
@@ -306,7 +324,7 @@ export function failoverSuite(name: string, makeWorld: () => LocalWorld): void {
           call,
           code(end.length === 1 && String(end).includes('close') ? 'CLOSED' : 'ABORTED'),
         )
-        await end(helper)
+        await Promise.resolve(end(helper))
         await rejected
         await helper.closed
         assert.equal((await b.join()).role, 'primary')
@@ -333,7 +351,7 @@ export function failoverSuite(name: string, makeWorld: () => LocalWorld): void {
         callee.offer(narrow)
         await until(async () => (await callee.inspect(Infinity)).members[index]!.methods.length === 1, 'the offer')
         const rest = calls.map((call) => call.catch((error: ConclaveError) => error.code))
-        for (let runs = 2; ; runs += 2) {
+        for (;;) {
           await new Promise((resolve) => setTimeout(resolve, 10))
           const running = callee.counters()['running']!
           if (running === 0) break

@@ -16,7 +16,7 @@ export class FakePort extends Port {
   closedWith: unknown
 
   constructor(slot: number, name = `m${slot}`, session: Session = new Session(`id${slot}`)) {
-    super(slot, { id: `id${slot}`, name, pid: slot }, session)
+    super(slot, { id: session.memberId, name, pid: slot }, session)
   }
 
   override send(frame: Frame): OutgoingTransfer | undefined {

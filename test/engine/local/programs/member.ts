@@ -57,10 +57,11 @@ if (what === 'leave') {
   // Nothing but the test keeps this process alive.
   for await (const _ of commands());
 } else if (what === 'goodbye') {
-  for await (const { count } of commands<{ count: number }>()) {
+  for await (const { count, signal } of commands<{ count: number; signal?: NodeJS.Signals }>()) {
     const some: Promise<number>[] = []
     for (let i = 0; i < count; i++) some.push(engine.publish('x', String(i)))
     await Promise.all(some)
+    if (signal !== undefined) process.kill(process.pid, signal)
     process.exit(0)
   }
 } else if (what === 'publish') {

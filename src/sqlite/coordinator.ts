@@ -1,0 +1,463 @@
+import { ConclaveError } from '../errors/index.ts'
+import { failed, type Answer } from './answer.ts'
+import { busyPause } from './busy.ts'
+import { BUSY_REPORT_MS, FORGET_MS, GROUP_BYTES, GROUP_WRITES, MAX_TRANSACTION_MS } from './limits.ts'
+import { parseRequest, type Request } from './protocol.ts'
+import { FairQueue, type Queued, type QueueLimits } from './queue.ts'
+import { Session, SessionBook } from './session.ts'
+import { WalWatch, type WalLimits, type WalReport } from './wal.ts'
+import { WriterBusy, WriterEnd, type Job, type Writer } from './writer.ts'
+
+/** Who asks, and until when. */
+export interface RequestContext {
+  /** The member's id: what is gone when its link is. */
+  readonly member: string
+  /** CLOCK_MONOTONIC, milliseconds. */
+  readonly deadline: number
+  /** The caller gave up: what has not begun never will. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export type Report =
+  | ({ readonly type: 'wal' } & WalReport)
+  /** Another program has held the write lock for this long. */
+  | { readonly type: 'busy'; readonly forMs: number }
+  | { readonly type: 'forgetting-failed'; readonly error: unknown }
+
+export interface CoordinatorOptions {
+  readonly writer: Writer
+  /** The database's real path. */
+  readonly path: string
+  readonly now: () => number
+  /** Once: nothing is committed here any more (`LOCK_LOST`, `STALE_TERM`). Close the links, then `abandon`. */
+  readonly onLost: (error: ConclaveError) => void
+  readonly onReport?: ((report: Report) => void) | undefined
+  readonly limits?: { readonly queue?: Partial<QueueLimits>; readonly wal?: Partial<WalLimits> } | undefined
+}
+
+/** What the coordinator has done since its term began; each only ever rises. */
+export interface CoordinatorCounters {
+  groups: number
+  answers: number
+  transactions: number
+  attached: number
+}
+
+interface Entry extends Queued {
+  readonly request: (Request & { readonly type: 'job' | 'begin' }) | { readonly type: 'commit'; readonly job: Job }
+  readonly context: RequestContext
+  readonly id: string | undefined
+  readonly answer: Promise<Answer>
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: ConclaveError) => void
+  waiters: number
+}
+
+/** `lost`: another primary may serve; what waits is settled by `abandon`, when no link could carry the reply. */
+type State = 'serving' | 'lost' | 'closed'
+
+/**
+ * The one writer's waiting room, in the primary: requests of all members in a fair queue, committed in groups; one
+ * interactive transaction at a time between them. It never blocks: a locked file is tried again later (rule A11).
+ */
+export class Coordinator {
+  readonly counters: CoordinatorCounters = { groups: 0, answers: 0, transactions: 0, attached: 0 }
+  readonly #options: CoordinatorOptions
+  readonly #writer: Writer
+  readonly #queue: FairQueue<Entry>
+  readonly #wal: WalWatch
+  readonly #sessions = new SessionBook()
+  /** Numbered writes that wait or run, by writer and number (rule A6: not queued already). */
+  readonly #known = new Map<string, Entry>()
+  /** Writes under a key of the caller's, by key: whoever asks for its outcome waits for them. */
+  readonly #keyed = new Map<string, Entry>()
+  readonly #writersOf = new Map<string, Set<string>>()
+  /** Asked of a primary that is lost: settled by `abandon`. */
+  readonly #stranded: ((error: ConclaveError) => void)[] = []
+  readonly #forgetting: NodeJS.Timeout
+  #state: State = 'serving'
+  #lost: ConclaveError | undefined
+  #pumping = false
+  #scheduled = false
+  #pause: NodeJS.Timeout | undefined
+  #busy: { readonly since: number; attempts: number; reported: boolean } | undefined
+
+  constructor(options: CoordinatorOptions) {
+    const { writer, path, now, limits } = options
+    this.#options = options
+    this.#writer = writer
+    this.#queue = new FairQueue(limits?.queue)
+    this.#wal = new WalWatch({
+      path,
+      now,
+      truncate: () => writer.truncate(),
+      onReport: (report) => options.onReport?.({ type: 'wal', ...report }),
+      limits: limits?.wal,
+    })
+    this.#forgetting = setInterval(() => void this.#forget(), FORGET_MS)
+    this.#forgetting.unref()
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  get queued(): { readonly count: number; readonly bytes: number } {
+    return { count: this.#queue.count, bytes: this.#queue.bytes }
+  }
+
+  get wal(): { readonly bytes: number; readonly holders: readonly number[] | undefined } {
+    return { bytes: this.#wal.bytes, holders: this.#wal.holders }
+  }
+
+  /** Nothing waits and no transaction is open. */
+  get idle(): boolean {
+    return this.#queue.count === 0 && !this.#pumping && this.#sessions.active === undefined
+  }
+
+  /**
+   * A request of a member, by one of `METHODS`. Resolves with the answer, also a failure's; it is final.
+   * @throws (rejects) when the request ends without one: the writer is lost, or its caller gave up
+   */
+  async request(method: string, params: unknown, context: RequestContext): Promise<Answer> {
+    let request: Request
+    try {
+      request = parseRequest(method, params)
+      this.#remember(context.member, request.writer)
+      if (this.#state === 'closed') throw this.#lost ?? closed()
+      if (this.#state === 'lost') return await this.#strand()
+      switch (request.type) {
+        case 'job':
+        case 'begin':
+          return await this.#enqueue(request, context)
+        case 'step':
+          return await this.#step(request)
+        case 'commit':
+          return await this.#commit(request, context)
+        case 'rollback':
+          return await this.#rollback(request)
+      }
+    } catch (error) {
+      // What was refused before it was taken is an answer like any other.
+      if (ConclaveError.is(error, 'INVALID_PARAMS', 'OVERLOADED')) return failed(error)
+      throw error
+    }
+  }
+
+  /** The last link of a member is gone: its transaction is rolled back (rule B11), its numbers begin to age (rule A6). */
+  memberLeft(member: string): void {
+    for (const writer of this.#writersOf.get(member) ?? []) {
+      this.#writer.gone(writer)
+      const session = this.#sessions.active
+      if (session?.writer === writer) void this.#endSession(session, 'its owner disconnected')
+    }
+    this.#writersOf.delete(member)
+  }
+
+  /** Until everything that was taken is settled, or the time is up (rule A13). */
+  async drain(isOver: () => boolean): Promise<void> {
+    while (!this.idle && this.#state === 'serving' && !isOver()) await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+
+  /** Settles what is left with this error, when no link carries the reply any more, and takes nothing new. Idempotent. */
+  abandon(error: ConclaveError): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#lost ??= error
+    clearInterval(this.#forgetting)
+    clearTimeout(this.#pause)
+    this.#sessions.close()
+    for (const entry of this.#queue.drain()) this.#settle(entry, error)
+    for (const reject of this.#stranded.splice(0)) reject(error)
+  }
+
+  #remember(member: string, writer: string): void {
+    let writers = this.#writersOf.get(member)
+    if (writers === undefined) this.#writersOf.set(member, (writers = new Set()))
+    writers.add(writer)
+  }
+
+  #enqueue(request: Request & { readonly type: 'job' | 'begin' }, context: RequestContext): Promise<Answer> {
+    if (request.type === 'job' && request.work.type === 'key') {
+      const entry = this.#keyed.get(request.work.key)
+      if (entry !== undefined) return this.#afterwards(entry, request, context)
+    }
+    const { writer } = request
+    if (request.type === 'begin') {
+      const open = this.#sessions.find(writer, request.session)
+      if (open !== undefined) return Promise.resolve({ ok: { ms: open.until - this.#options.now() } })
+      return this.#add({ request, context, id: `${writer} begin ${request.session}`, writer, bytes: 0 })
+    }
+    const id = request.number > 0 ? `${writer} ${request.number}` : undefined
+    return this.#add({ request, context, id, writer, bytes: request.bytes })
+  }
+
+  #add(item: Pick<Entry, 'request' | 'context' | 'id' | 'writer' | 'bytes'>): Promise<Answer> {
+    const { context, id, request } = item
+    const known = id === undefined ? undefined : this.#known.get(id)
+    if (known !== undefined) {
+      this.counters.attached++
+      return this.#waitFor(known, context)
+    }
+    if (this.#wal.full && request.type === 'job' && request.number > 0) {
+      this.#schedule()
+      throw walFull(this.#wal)
+    }
+    let resolve!: Entry['resolve']
+    let reject!: Entry['reject']
+    const answer = new Promise<Answer>((settle, fail) => {
+      resolve = settle
+      reject = fail
+    })
+    answer.catch(() => {})
+    const entry: Entry = { ...item, answer, resolve, reject, waiters: 0 }
+    this.#queue.add(entry)
+    if (id !== undefined) this.#known.set(id, entry)
+    if (request.type === 'job' && request.key !== undefined) this.#keyed.set(request.key.name, entry)
+    this.#schedule()
+    return this.#waitFor(entry, context)
+  }
+
+  /** What was given up by all who wait for it leaves the queue; what has begun goes on. */
+  #waitFor(entry: Entry, { signal }: RequestContext): Promise<Answer> {
+    entry.waiters++
+    if (signal === undefined) return entry.answer
+    const giveUp = (): void => {
+      if (--entry.waiters > 0 || !this.#queue.remove(entry)) return
+      const text = 'The write was given up before its turn came.'
+      this.#settle(entry, new ConclaveError('ABORTED', text, { cause: signal.reason, outcome: 'not-committed' }))
+    }
+    if (signal.aborted) giveUp()
+    else {
+      signal.addEventListener('abort', giveUp, { once: true })
+      const done = (): void => signal.removeEventListener('abort', giveUp)
+      entry.answer.then(done, done)
+    }
+    return entry.answer
+  }
+
+  async #afterwards(entry: Entry, request: Request & { readonly type: 'job' }, context: RequestContext): Promise<Answer> {
+    await entry.answer.catch(() => {})
+    return this.#enqueue(request, context)
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#pumping || this.#state !== 'serving' || this.#pause !== undefined) return
+    this.#scheduled = true
+    // After what arrives in this turn of the loop: it commits together.
+    setImmediate(() => {
+      this.#scheduled = false
+      void this.#pump()
+    })
+  }
+
+  async #pump(): Promise<void> {
+    if (this.#pumping) return
+    this.#pumping = true
+    try {
+      await this.#wal.look()
+      while (this.#state === 'serving' && this.#sessions.active === undefined && this.#pause === undefined) {
+        const next = this.#queue.peek()
+        if (next === undefined) break
+        if (next.request.type === 'begin') await this.#grant(next, next.request)
+        else await this.#group()
+        await this.#wal.look()
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#pumping = false
+    }
+    if (this.#queue.count > 0 && this.#sessions.active === undefined) this.#schedule()
+  }
+
+  async #group(): Promise<void> {
+    const entries: Entry[] = []
+    for (let bytes = 0; entries.length < GROUP_WRITES; ) {
+      const next = this.#queue.peek()
+      if (next === undefined || next.request.type === 'begin') break
+      bytes += next.bytes
+      if (bytes > GROUP_BYTES && entries.length > 0) break
+      entries.push(this.#queue.take()!)
+    }
+    let answers: readonly Answer[] | undefined
+    try {
+      answers = await this.#writer.commit(entries.map(jobOf))
+    } catch (error) {
+      this.#takeBack(entries)
+      this.#refused(error)
+      return
+    }
+    this.#busy = undefined
+    this.counters.groups++
+    this.counters.answers += answers.length
+    this.#takeBack(entries.slice(answers.length))
+    for (const [at, answer] of answers.entries()) this.#settle(entries[at]!, answer)
+  }
+
+  async #grant(entry: Entry, { writer, session, holdMs }: Request & { readonly type: 'begin' }): Promise<void> {
+    this.#queue.take()
+    const { now } = this.#options
+    if (entry.context.deadline <= now()) {
+      const text = 'The transaction came to its turn after its deadline and was not begun.'
+      this.#settle(entry, failed(new ConclaveError('TIMEOUT', text, { outcome: 'not-committed' })))
+      return
+    }
+    try {
+      await this.#writer.begin()
+    } catch (error) {
+      this.#takeBack([entry])
+      this.#refused(error)
+      return
+    }
+    this.#busy = undefined
+    this.counters.transactions++
+    const ms = Math.min(holdMs, MAX_TRANSACTION_MS)
+    const granted = new Session(writer, session, now() + ms)
+    this.#sessions.begin(granted, ms, () => {
+      if (granted.until <= now()) void this.#endSession(granted, `its deadline of ${ms} ms passed`)
+    })
+    this.#settle(entry, { ok: { ms } })
+  }
+
+  async #step({ writer, session: number, sql, params }: Request & { readonly type: 'step' }): Promise<Answer> {
+    const session = this.#sessions.find(writer, number)
+    if (session === undefined || this.#isPast(session)) return failed(this.#sessions.why(writer, number))
+    const answer = await this.#writer.step(sql, params)
+    if ('error' in answer && answer.error.data?.code === 'TRANSACTION_LOST') {
+      this.#sessions.end(session, 'a statement ended it')
+      this.#schedule()
+    }
+    return answer
+  }
+
+  async #commit(request: Request & { readonly type: 'commit' }, context: RequestContext): Promise<Answer> {
+    const { writer, session: number } = request
+    const job: Job = { ...request, work: { type: 'commit' }, deadline: context.deadline }
+    const session = this.#sessions.find(writer, number)
+    if (session === undefined || this.#isPast(session)) {
+      // Committed before, by this primary or another; or never: its outcome is in the database (rule B11).
+      const item = { request: { type: 'commit', job } as const, context, id: `${writer} ${request.number}`, writer, bytes: 0 }
+      return this.#add(item)
+    }
+    this.#sessions.end(session, 'it was committed')
+    try {
+      return (await this.#writer.end(job))!
+    } catch (error) {
+      this.#refused(error)
+      return await this.#strand()
+    } finally {
+      this.#schedule()
+    }
+  }
+
+  async #rollback({ writer, session: number }: Request & { readonly type: 'rollback' }): Promise<Answer> {
+    const session = this.#sessions.find(writer, number)
+    if (session !== undefined) await this.#endSession(session, 'it was rolled back')
+    return { ok: null }
+  }
+
+  #strand(): Promise<never> {
+    return new Promise((_resolve, reject) => this.#stranded.push(reject))
+  }
+
+  #isPast(session: Session): boolean {
+    if (session.until > this.#options.now()) return false
+    void this.#endSession(session, 'its deadline passed')
+    return true
+  }
+
+  async #endSession(session: Session, why: string): Promise<void> {
+    if (this.#sessions.active !== session) return
+    this.#sessions.end(session, why)
+    try {
+      await this.#writer.end(undefined)
+    } catch (error) {
+      this.#refused(error)
+    }
+    this.#schedule()
+  }
+
+  #takeBack(entries: readonly Entry[]): void {
+    if (entries.length === 0) return
+    // Given up meanwhile: out.
+    this.#queue.putBack(entries.filter((entry) => entry.waiters > 0))
+    for (const entry of entries) {
+      if (entry.waiters > 0) continue
+      const text = 'The write was given up before its turn came.'
+      this.#settle(entry, new ConclaveError('ABORTED', text, { outcome: 'not-committed' }))
+    }
+  }
+
+  /** The writer did nothing: later, or never again. */
+  #refused(error: unknown): void {
+    if (error instanceof WriterBusy) this.#wait()
+    else this.#fail(error)
+  }
+
+  #wait(): void {
+    const now = this.#options.now()
+    this.#busy ??= { since: now, attempts: 0, reported: false }
+    const forMs = now - this.#busy.since
+    if (forMs >= BUSY_REPORT_MS && !this.#busy.reported) {
+      this.#busy.reported = true
+      this.#options.onReport?.({ type: 'busy', forMs })
+    }
+    this.#pause ??= setTimeout(() => {
+      this.#pause = undefined
+      this.#schedule()
+    }, busyPause(this.#busy.attempts++))
+  }
+
+  /** Step down: the links are closed first, so that nothing is settled that a successor may answer better (rule A1). */
+  #fail(error: unknown): void {
+    if (this.#state !== 'serving') return
+    this.#state = 'lost'
+    this.#lost =
+      error instanceof WriterEnd
+        ? error.error
+        : new ConclaveError('LOCK_LOST', `The database can't be written any more: ${(error as Error).message}`, {
+            cause: error,
+            outcome: 'unknown',
+          })
+    clearTimeout(this.#pause)
+    this.#options.onLost(this.#lost)
+  }
+
+  #settle(entry: Entry, end: Answer | ConclaveError): void {
+    if (entry.id !== undefined && this.#known.get(entry.id) === entry) this.#known.delete(entry.id)
+    const key = entry.request.type === 'job' ? entry.request.key?.name : undefined
+    if (key !== undefined && this.#keyed.get(key) === entry) this.#keyed.delete(key)
+    if (end instanceof Error) entry.reject(end)
+    else entry.resolve(end)
+  }
+
+  async #forget(): Promise<void> {
+    if (!this.idle) return
+    try {
+      await this.#writer.forget()
+    } catch (error) {
+      if (error instanceof WriterEnd) this.#fail(error)
+      else this.#options.onReport?.({ type: 'forgetting-failed', error })
+    }
+  }
+}
+
+function jobOf({ request, context }: Entry): Job {
+  if (request.type === 'commit') return request.job
+  if (request.type === 'begin') throw new ConclaveError('INTERNAL', 'A transaction is no job.')
+  const { writer, number, watermark, work, key } = request
+  return { writer, number, watermark, work, key, deadline: context.deadline }
+}
+
+function walFull(wal: WalWatch): ConclaveError {
+  const { bytes, holders } = wal
+  const who = holders === undefined || holders.length === 0 ? 'a process' : `pid ${holders.join(', ')}`
+  const text = `The WAL of the database has grown to ${bytes} bytes because ${who} keeps an old snapshot open: end its read (an open iterator, a stopped process).`
+  return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed', data: { bytes, holders } })
+}
+
+function closed(): ConclaveError {
+  return new ConclaveError('CLOSED', 'The database is closed here.', { outcome: 'not-committed' })
+}

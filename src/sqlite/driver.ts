@@ -1,0 +1,166 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { SqlRow, SqlValue } from './types.ts'
+import { narrow } from './values.ts'
+
+export interface Changes {
+  readonly changes: number | bigint
+  readonly lastInsertRowid: number | bigint
+}
+
+/** A statement of one connection. Integers come as numbers where that is exact, else as bigint. */
+export interface Prepared {
+  /** Whether it yields rows: a query, or RETURNING. */
+  readonly returnsRows: boolean
+  run(params: readonly SqlValue[]): Changes
+  get(params: readonly SqlValue[]): SqlRow | undefined
+  all(params: readonly SqlValue[]): SqlRow[]
+  /** Its `return` ends the snapshot. */
+  iterate(params: readonly SqlValue[]): IterableIterator<SqlRow>
+}
+
+export interface Connection {
+  prepare(sql: string): Prepared
+  /** Any number of statements, without parameters. */
+  exec(sql: string): void
+  /** Whether BEGIN was said and neither COMMIT nor ROLLBACK happened since, by whatever means. */
+  readonly inTransaction: boolean
+  /** A function for SQL. Integers come as bigint. */
+  define(name: string, call: (...values: SqlValue[]) => null): void
+  /** Idempotent. */
+  close(): void
+}
+
+/**
+ * One SQLite library. It opens every connection of the process to a file, for reads and writes alike: two libraries in
+ * one process drop each other's locks (rule A5). That is why a driver is a factory, never an open connection.
+ */
+export interface Driver {
+  readonly name: string
+  /** Of the library, as in `3.51.3`. */
+  readonly version: string
+  open(path: string, options: { readonly readOnly: boolean }): Connection
+}
+
+/** node:sqlite, imported when the first database is opened: Node 22 prints a warning then, and a start without one stays quick. */
+export async function nodeSqlite(): Promise<Driver> {
+  const { DatabaseSync } = await import('node:sqlite')
+  const probe = new DatabaseSync(':memory:')
+  const version = String(probe.prepare('SELECT sqlite_version() AS version').get()?.['version'])
+  probe.close()
+  return {
+    name: 'node:sqlite',
+    version,
+    open: (path, { readOnly }) => new NodeConnection(new DatabaseSync(path, { readOnly }), readOnly),
+  }
+}
+
+class NodeConnection implements Connection {
+  readonly #database: DatabaseSync
+  readonly #readOnly: boolean
+  #closed = false
+
+  constructor(database: DatabaseSync, readOnly: boolean) {
+    this.#database = database
+    this.#readOnly = readOnly
+  }
+
+  prepare(sql: string): Prepared {
+    return new NodePrepared(this.#database.prepare(sql), sql, this.#readOnly)
+  }
+
+  exec(sql: string): void {
+    this.#database.exec(sql)
+  }
+
+  get inTransaction(): boolean {
+    // Node 22.13 has no such property. A second BEGIN fails inside a transaction, and only there.
+    const { isTransaction } = this.#database as { readonly isTransaction?: boolean }
+    if (isTransaction !== undefined) return isTransaction
+    try {
+      this.#database.exec('BEGIN')
+    } catch {
+      return true
+    }
+    this.#database.exec('ROLLBACK')
+    return false
+  }
+
+  define(name: string, call: (...values: SqlValue[]) => null): void {
+    this.#database.function(name, { varargs: true, useBigIntArguments: true }, call)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#database.close()
+  }
+}
+
+/** Where `columns()` is missing (Node 22.13): what surely yields no rows need not be known, `all()` runs it too. */
+const MAY_RETURN_ROWS = /^\s*(?:select|values|with|explain|pragma|\/|-)|\breturning\b/i
+
+class NodePrepared implements Prepared {
+  readonly returnsRows: boolean
+  readonly #statement: StatementSync
+  /** Numbers are read as such until one does not fit. Not where a second attempt would write twice. */
+  #exact: boolean
+
+  constructor(statement: StatementSync, sql: string, readOnly: boolean) {
+    this.#statement = statement
+    const { columns } = statement as { columns?: () => readonly unknown[] }
+    this.returnsRows = columns === undefined ? MAY_RETURN_ROWS.test(sql) : columns.call(statement).length > 0
+    this.#exact = !readOnly
+    if (this.#exact) statement.setReadBigInts(true)
+  }
+
+  run(params: readonly SqlValue[]): Changes {
+    const { changes, lastInsertRowid } = this.#statement.run(...params)
+    return {
+      changes: narrow(changes) as number | bigint,
+      lastInsertRowid: narrow(lastInsertRowid) as number | bigint,
+    }
+  }
+
+  get(params: readonly SqlValue[]): SqlRow | undefined {
+    const row = this.#read(() => this.#statement.get(...params)) as SqlRow | undefined
+    return row === undefined || !this.#exact ? row : narrowed(row)
+  }
+
+  all(params: readonly SqlValue[]): SqlRow[] {
+    const rows = this.#read(() => this.#statement.all(...params)) as SqlRow[]
+    return this.#exact ? rows.map(narrowed) : rows
+  }
+
+  *iterate(params: readonly SqlValue[]): IterableIterator<SqlRow> {
+    this.#beExact()
+    const rows = this.#statement.iterate(...params) as unknown as Iterator<SqlRow>
+    try {
+      for (let next = rows.next(); next.done !== true; next = rows.next()) yield narrowed(next.value)
+    } finally {
+      rows.return?.()
+    }
+  }
+
+  #read<T>(read: () => T): T {
+    try {
+      return read()
+    } catch (error) {
+      if (this.#exact || (error as NodeJS.ErrnoException).code !== 'ERR_OUT_OF_RANGE') throw error
+      this.#beExact()
+      return read()
+    }
+  }
+
+  #beExact(): void {
+    this.#exact = true
+    this.#statement.setReadBigInts(true)
+  }
+}
+
+function narrowed(row: SqlRow): SqlRow {
+  for (const column in row) {
+    const value = row[column]
+    if (typeof value === 'bigint') row[column] = narrow(value)
+  }
+  return row
+}

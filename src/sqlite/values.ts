@@ -1,0 +1,123 @@
+import { ConclaveError } from '../errors/index.ts'
+import type { SqlRow, SqlValue } from './types.ts'
+
+/** A value as JSON carries it: what JSON holds exactly stays as it is, the rest is an object with one field. */
+export type WireValue =
+  | null
+  | number
+  | string
+  /** bigint, decimal */
+  | { readonly i: string }
+  /** bytes, base64 */
+  | { readonly b: string }
+  /** a number that JSON can't hold: -0, or an infinity that SQL made */
+  | { readonly n: string }
+
+/** Rows as they travel: the names once. */
+export interface WireRows {
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly WireValue[])[]
+}
+
+/**
+ * Refuses what SQLite would change in silence: NaN becomes NULL there, and an infinity is no JSON.
+ * @throws `INVALID_PARAMS` that names the place
+ */
+export function checkParams(params: readonly unknown[]): asserts params is readonly SqlValue[] {
+  for (let at = 0; at < params.length; at++) {
+    const refused = refusal(params[at])
+    if (refused === undefined) continue
+    throw new ConclaveError('INVALID_PARAMS', `Parameter ${at + 1} of the statement is ${refused}.`, {
+      outcome: 'not-committed',
+    })
+  }
+}
+
+const MAX_INT64 = 2n ** 63n
+
+function refusal(value: unknown): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      return undefined
+    case 'number':
+      return Number.isFinite(value) ? undefined : `${value}, which no column keeps: use null, or text`
+    case 'bigint':
+      return value >= -MAX_INT64 && value < MAX_INT64 ? undefined : 'a bigint of more than 64 bits: use text or bytes'
+    case 'boolean':
+      return 'a boolean, which SQLite does not have: use 1 and 0'
+    case 'undefined':
+      return 'undefined: use null'
+    case 'object':
+      if (value === null || value instanceof Uint8Array) return undefined
+      if (value instanceof Date) return 'a Date: use its text (toISOString()) or number (getTime())'
+      return 'an object: use text (JSON.stringify()) or bytes (a Uint8Array)'
+    default:
+      return `a ${typeof value}: use null, a number, a bigint, a string or a Uint8Array`
+  }
+}
+
+export function toWire(value: SqlValue): WireValue {
+  switch (typeof value) {
+    case 'string':
+      return value
+    case 'number':
+      return Number.isFinite(value) && !Object.is(value, -0) ? value : { n: Object.is(value, -0) ? '-0' : `${value}` }
+    case 'bigint':
+      return { i: value.toString() }
+    default:
+      return value === null
+        ? null
+        : { b: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') }
+  }
+}
+
+/** @throws `INVALID_PARAMS` for what `toWire` never makes */
+export function fromWire(value: unknown): SqlValue {
+  if (typeof value === 'string' || typeof value === 'number' || value === null) return value
+  if (typeof value === 'object') {
+    const { i, b, n } = value as { readonly i?: unknown; readonly b?: unknown; readonly n?: unknown }
+    if (typeof i === 'string' && /^-?\d{1,20}$/.test(i)) return BigInt(i)
+    if (typeof b === 'string') return new Uint8Array(Buffer.from(b, 'base64'))
+    if (n === '-0' || n === 'Infinity' || n === '-Infinity') return Number(n)
+  }
+  throw new ConclaveError('INVALID_PARAMS', 'A value that no member of this version sends stands among the parameters.', {
+    outcome: 'not-committed',
+  })
+}
+
+/** @throws `INVALID_PARAMS` */
+export function paramsToWire(params: readonly SqlValue[]): readonly WireValue[] {
+  checkParams(params)
+  return params.map(toWire)
+}
+
+/** @throws `INVALID_PARAMS` */
+export function paramsFromWire(params: unknown): readonly SqlValue[] {
+  if (params === undefined) return []
+  if (!Array.isArray(params)) {
+    throw new ConclaveError('INVALID_PARAMS', 'Parameters of a statement are a list.', { outcome: 'not-committed' })
+  }
+  return params.map(fromWire)
+}
+
+export function rowsToWire(rows: readonly SqlRow[]): WireRows {
+  const columns = rows[0] === undefined ? [] : Object.keys(rows[0])
+  return { columns, rows: rows.map((row) => columns.map((column) => toWire(row[column]!))) }
+}
+
+/** Rows have no prototype, as those of node:sqlite: a column may have any name. */
+export function rowsFromWire({ columns, rows }: WireRows): SqlRow[] {
+  return rows.map((values) => {
+    const row = Object.create(null) as SqlRow
+    for (let at = 0; at < columns.length; at++) row[columns[at]!] = fromWire(values[at])
+    return row
+  })
+}
+
+/** An integer as a number where that is exact. */
+export function narrow(value: SqlValue): SqlValue {
+  return typeof value === 'bigint' && value >= MIN_SAFE && value <= MAX_SAFE ? Number(value) : value
+}
+
+const MIN_SAFE = BigInt(Number.MIN_SAFE_INTEGER)
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { describe, test, type TestContext } from 'node:test'
+import type { Event, Status } from 'conclave'
+import { spawnProgram, until, workspace } from '../support/index.ts'
+import { member, own, status } from './support.ts'
+
+const COUNT = 3000
+
+/** All of what a process published and awaited arrives, though it exits at once. */
+async function lastWords(t: TestContext, role: 'primary' | 'secondary'): Promise<void> {
+  const folder = workspace(t)
+  const program = role === 'primary' ? await member(t, folder) : undefined
+  const observer = await own(t, folder, { primary: role === 'primary' ? 'never' : 'may' })
+  const speaker = program ?? (await member(t, folder))
+  assert.equal(speaker.role, role)
+  const events = observer.subscribe('last', { maxQueued: COUNT })
+  await events.ready
+  speaker.send({ last: COUNT })
+  assert.deepEqual(await speaker.exit, { code: 0, signal: null })
+  for (let i = 0; i < COUNT; i++) {
+    const { data, missed } = (await events.next()).value as Event
+    assert.deepEqual([data, missed], [i, 0])
+  }
+  observer.abort()
+}
+
+describe('process.exit() right after an awaited publish', () => {
+  test('P8: loses nothing on a secondary, many times', async (t) => {
+    for (let round = 0; round < 8; round++) await lastWords(t, 'secondary')
+  })
+
+  test('B12, F4: nor on the primary, for subscribers that keep up, many times', async (t) => {
+    for (let round = 0; round < 8; round++) await lastWords(t, 'primary')
+  })
+})
+
+describe('ref: false', () => {
+  test('P8: an idle secondary does not keep its process', async (t) => {
+    const folder = workspace(t)
+    const first = await own(t, folder)
+    const idle = spawnProgram(t, 'idle', [folder, 'idle'])
+    await idle.ready()
+    assert.deepEqual(await idle.exit, { code: 0, signal: null })
+    await until(async () => (await first.inspect()).members.length === 1, 'it to be gone')
+  })
+
+  test('a pending call, and a publish, keep it until they settle', async (t) => {
+    const folder = workspace(t)
+    await member(t, folder)
+    const calling = spawnProgram(t, 'idle', [folder, 'call'])
+    assert.equal(typeof (await calling.next((message) => 'result' in message))['result'], 'number')
+    assert.deepEqual(await calling.exit, { code: 0, signal: null })
+    const publishing = spawnProgram(t, 'idle', [folder, 'publish'])
+    assert.equal(typeof (await publishing.next((message) => 'seq' in message))['seq'], 'number')
+    assert.deepEqual(await publishing.exit, { code: 0, signal: null })
+  })
+
+  test('ref() keeps it, unref() lets it go', async (t) => {
+    const folder = workspace(t)
+    await own(t, folder)
+    const program = spawnProgram(t, 'idle', [folder, 'ref'])
+    await program.next((message) => message['lived'] === true)
+    assert.deepEqual(await program.exit, { code: 0, signal: null })
+  })
+
+  test('B12: a primary whose loop runs empty hands over before it exits', async (t) => {
+    const folder = workspace(t)
+    const stays = spawnProgram(t, 'idle', [folder, 'stay'])
+    assert.equal((await stays.ready<{ role: string }>()).role, 'primary')
+    const second = await own(t, folder)
+    const statuses = second.status()
+    stays.letGo()
+    assert.deepEqual(await stays.exit, { code: 0, signal: null })
+    const seen: Status[] = []
+    for await (const each of statuses) if (seen.push(each) && each.type === 'role' && each.role === 'primary') break
+    assert.deepEqual(
+      seen.filter(({ type }) => type === 'primary-lost').map((each) => 'cause' in each && each.cause),
+      ['handover'],
+    )
+  })
+
+  test(
+    'B12: and its own program is told that it closed',
+    { todo: 'Reign.handOver awaits oneTurn(false)' },
+    async (t) => {
+      const idle = spawnProgram(t, 'idle', [workspace(t), 'idle'])
+      assert.equal((await idle.ready<{ role: string }>()).role, 'primary')
+      assert.deepEqual(await idle.exit, { code: 0, signal: null })
+      assert.ok(idle.messages.some(status('closed')))
+    },
+  )
+})
+
+test('P8: close() lets the process end by itself', async (t) => {
+  const folder = workspace(t)
+  for (const role of ['primary', 'secondary']) {
+    const keeper = role === 'secondary' ? await own(t, folder) : undefined
+    const program = await member(t, folder)
+    program.send({ close: true })
+    program.letGo()
+    assert.deepEqual(await program.exit, { code: 0, signal: null })
+    keeper?.abort()
+  }
+})
