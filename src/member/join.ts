@@ -1,7 +1,8 @@
 import { debuglog } from 'node:util'
 import { findWorkspace as find } from '../election/index.ts'
 import type { EngineStatus } from '../engine/engine.ts'
-import { LocalEngine, type StopReign } from '../engine/local/local-engine.ts'
+import { LocalEngine } from '../engine/local/local-engine.ts'
+import type { StopWork } from '../engine/local/primary-work.ts'
 import { ConclaveError } from '../errors/index.ts'
 import type { Contract } from '../rpc/contract.ts'
 import { checkNode } from '../platform/node-version.ts'
@@ -65,7 +66,7 @@ async function begin(
   duty: Duty,
   closed: Promise<unknown>,
   signal: AbortSignal | undefined,
-): Promise<StopReign> {
+): Promise<StopWork> {
   const controller = new AbortController()
   const starting = (async () => start({ ...duty, signal: controller.signal }))()
   let onAbort = (): void => {}

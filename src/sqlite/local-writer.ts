@@ -113,10 +113,10 @@ export class LocalWriter implements Writer {
     if (!this.#inSession) return failed(sessionLost(undefined))
     try {
       this.#savepoint.run([])
-      const result = this.#session.run(sql, params)
-      this.#release.run([])
+      const { answer } = fits({ ok: this.#session.run(sql, params) })
+      this.#releaseOwn()
       this.#changes.keep()
-      return fits({ ok: result }).answer
+      return answer
     } catch (error) {
       this.#changes.drop()
       if (this.#undo()) return failed(error)
@@ -272,7 +272,7 @@ export class LocalWriter implements Writer {
     this.#savepoint.run([])
     try {
       const made = fits({ ok: this.#result(job) })
-      this.#release.run([])
+      this.#releaseOwn()
       this.#changes.keep()
       return made
     } catch (error) {
@@ -289,6 +289,14 @@ export class LocalWriter implements Writer {
     if (work.type !== 'statements') throw new ConclaveError('INTERNAL', `${work.type} is no write.`)
     const results = this.#executor.batch(work.statements)
     return work.single ? results[0] : results
+  }
+
+  #releaseOwn(): void {
+    try {
+      this.#release.run([])
+    } catch (error) {
+      throw this.#connection.inTransaction ? error : transactionEnded(error)
+    }
   }
 
   /** Back to before the write. @returns false when its savepoint is gone, and the transaction with it */
@@ -396,6 +404,7 @@ function tooManyOutcomes(): ConclaveError {
 }
 
 function sessionLost(cause: unknown): ConclaveError {
+  if (ConclaveError.is(cause, 'TRANSACTION_LOST')) return cause
   if (cause !== undefined) return transactionEnded(cause)
   const text = 'The transaction is over: its deadline passed, its link was lost, or another primary serves. It was rolled back; run it again.'
   return new ConclaveError('TRANSACTION_LOST', text, { outcome: 'not-committed' })

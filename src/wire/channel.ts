@@ -50,7 +50,8 @@ export class Channel {
   readonly #options: ChannelOptions
   readonly #reader: FrameReader
   readonly #writer: BatchWriter
-  readonly #maxBodyBytes: number
+  #maxSendBytes: number
+  #maxReceiveBytes: number
   readonly #out = new Map<number, OutgoingTransfer>()
   #waiting: OutgoingTransfer[] = []
   readonly #in = new Map<number, Incoming>()
@@ -67,7 +68,7 @@ export class Channel {
 
   constructor(options: ChannelOptions) {
     this.#options = options
-    this.#maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES
+    this.#maxSendBytes = this.#maxReceiveBytes = options.maxBodyBytes ?? MAX_BODY_BYTES
     this.#reader = new FrameReader((frame) => this.#received(frame))
     this.#writer = new BatchWriter(options.pool, (bytes, start, end) => {
       this.#written += end - start
@@ -126,6 +127,12 @@ export class Channel {
     return this.#start(new OutgoingTransfer(this.#transferId(), copy))
   }
 
+  /** The other side's limit, told in the handshake: no more is sent to it, and what it lets pass is taken. */
+  agree(maxBodyBytes: number): void {
+    this.#maxSendBytes = Math.min(this.#maxSendBytes, maxBodyBytes)
+    this.#maxReceiveBytes = Math.max(this.#maxReceiveBytes, maxBodyBytes)
+  }
+
   /** Lets the transfers go on after one got bytes or was aborted. */
   pump(): void {
     this.#schedule()
@@ -171,10 +178,10 @@ export class Channel {
   }
 
   #sendLong(frame: Frame, bytes: number): OutgoingTransfer {
-    if (bytes > this.#maxBodyBytes) {
+    if (bytes > this.#maxSendBytes) {
       throw new ConclaveError(
         'TOO_LARGE',
-        `A body of ${bytes} bytes exceeds the limit of ${this.#maxBodyBytes}; send it in parts, or as a stream.`,
+        `A body of ${bytes} bytes exceeds the limit of ${this.#maxSendBytes}; send it in parts, or as a stream.`,
       )
     }
     const head = new Frame()
@@ -256,8 +263,8 @@ export class Channel {
     const aborted = (frame.flags & FLAG.ABORTED) !== 0
     const last = aborted || (frame.flags & FLAG.MORE) === 0
     incoming.received += bytes
-    if (incoming.received > this.#maxBodyBytes) {
-      throw new ConclaveError('TOO_LARGE', `A transfer exceeds the limit of ${this.#maxBodyBytes} bytes.`)
+    if (incoming.received > this.#maxReceiveBytes) {
+      throw new ConclaveError('TOO_LARGE', `A transfer exceeds the limit of ${this.#maxReceiveBytes} bytes.`)
     }
     if (incoming.received > incoming.granted) {
       throw new ConclaveError('PROTOCOL', `Transfer ${id} exceeds its window of ${TRANSFER_WINDOW_BYTES} bytes.`)

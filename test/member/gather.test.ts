@@ -71,7 +71,7 @@ describe('gather', () => {
       return new Promise(() => {})
     }
     const [first] = await several(t, memory(t), 3, (i) => ({ methods: { who: i === 2 ? () => 'here' : hang } }))
-    for await (const reply of first!.gather('who')) {
+    for await (const reply of first!.gather('who', undefined, { timeoutMs: 60_000 })) {
       assert.deepEqual(short(reply), ['m2', 'here'])
       break
     }
@@ -91,7 +91,7 @@ describe('gather', () => {
     const [first] = await several(t, memory(t), 5, (i) => ({
       methods: { who: i === 4 ? hang : i === 0 ? fail : () => i },
     }))
-    const replies = await all(first!.gather('who', undefined, { want: 2 }))
+    const replies = await all(first!.gather('who', undefined, { want: 2, timeoutMs: 60_000 }))
     assert.equal(replies.filter(({ ok }) => ok).length, 2)
     await until(() => told === 1, 'the silent one to be told')
     assert.deepEqual(await all(first!.gather('who', undefined, { want: 0 })), [])

@@ -52,7 +52,9 @@ for (const umask of [0o000, 0o022, 0o077, 0o777]) {
       const program = join(import.meta.dirname, 'programs', 'packet-listener.ts')
       const path = join(directory, 's')
       const args = ['--conditions=source', program, path, mode.toString(8), umask.toString(8)]
-      const { code, stdout, stderr } = await execute(t, process.execPath, args, { env: { LD_PRELOAD: spy } })
+      const { code, stdout, stderr } = await execute(t, process.execPath, args, {
+        env: { LD_PRELOAD: [process.env['LD_PRELOAD'], spy].filter(Boolean).join(':') },
+      })
       assert.equal(code, 0, stderr)
       const said = stdout.trim().split('\n')
       const at = (moment: string): number =>

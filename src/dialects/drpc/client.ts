@@ -188,7 +188,10 @@ export class ClientConnection implements AsyncDisposable {
 
   #send(link: Link, call: PendingCall): void {
     try {
-      link.send(call)
+      if (link.send(call)) return
+      // It waits for the next connection, or for the end of this one.
+      this.#waiting.unshift(call)
+      this.#waitingBytes += call.bytes
     } catch (error) {
       this.#means?.wheel.remove(call)
       call.fail(error as ConclaveError)
@@ -217,7 +220,8 @@ export class ClientConnection implements AsyncDisposable {
         this.#waitingBytes -= call.bytes
       }
     }
-    this.#pump()
+    // Later: one signal may end many, and none of them must be sent only to be ended next.
+    queueMicrotask(() => this.#pump())
   }
 
   async #makeMeans(): Promise<Means> {
@@ -352,9 +356,15 @@ export class ClientConnection implements AsyncDisposable {
   }
 }
 
-function encodeRequest(protobuf: Protobuf, { request: schema }: Method, request: unknown): Uint8Array {
+function encodeRequest(protobuf: Protobuf, { name, request: schema }: Method, request: unknown): Uint8Array {
   const described: DescMessage | undefined = schema
-  if (described !== undefined) return encodeBody(protobuf, described, (request ?? {}) as Record<string, unknown>)
-  if (request === undefined || request instanceof Uint8Array) return request ?? EMPTY
-  throw new ConclaveError('INVALID_PARAMS', 'A method without a schema takes the bytes of its body: give a Uint8Array.')
+  if (described === undefined) {
+    if (request === undefined || request instanceof Uint8Array) return request ?? EMPTY
+    throw new ConclaveError('INVALID_PARAMS', `${name} has no schema for its request: give the bytes, a Uint8Array.`)
+  }
+  try {
+    return encodeBody(protobuf, described, (request ?? {}) as Record<string, unknown>)
+  } catch (cause) {
+    throw new ConclaveError('INVALID_PARAMS', `The request of ${name} does not fit its schema.`, { cause })
+  }
 }

@@ -25,6 +25,7 @@ export type {
   HandleCall,
   Method,
   MethodDefinition,
+  AnyMethod,
   Module,
   ModuleDefinition,
   Schema,

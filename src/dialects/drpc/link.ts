@@ -30,6 +30,8 @@ export class Link {
   readonly #givenUp = new Set<bigint>()
   #sequence = 0n
   #lost = false
+  /** The kernel takes no more: the end is on its way to us. */
+  #broken = false
 
   constructor(connection: PacketConnection, options: LinkOptions) {
     this.#connection = connection
@@ -57,17 +59,25 @@ export class Link {
     return this.#underWay
   }
 
-  /** The kernel has all that was sent. */
+  /** The kernel has all that was sent, and may take more. */
   get idle(): boolean {
-    return this.#writer.idle
+    return !this.#broken && this.#writer.idle
   }
 
-  send(call: PendingCall): void {
+  /** @returns false when the server can't have seen any of it, and never will: the connection is breaking */
+  send(call: PendingCall): boolean {
     const sequence = this.#sequence + 1n
-    const message = this.#options.codec.encodeCall({ ...call.request, sequence })
+    const { module, method, body } = call.request
+    const message = this.#options.codec.encodeCall({ module, method, body, sequence })
+    const taken = this.#connection.takenBytes
+    this.#writer.send(message)
+    if (this.#connection.takenBytes === taken && this.#writer.idle) {
+      this.#broken = true
+      return false
+    }
     call.sequence = this.#sequence = sequence
     this.#underWay.set(sequence, call)
-    this.#writer.send(message)
+    return true
   }
 
   /** Its answer will be thrown away. */

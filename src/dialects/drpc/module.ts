@@ -1,7 +1,7 @@
 import { ConclaveError } from '../../errors/index.ts'
 import type { Method, MethodDefinition, MethodDefinitions, Module, ModuleDefinition, Schema } from './types.ts'
 
-/** Says nothing at run time: it carries the types of the schemas to the handler. */
+/** Says nothing at run time: it carries the types of the schemas to the handler. Without a schema: bytes. */
 export function defineMethod<Req extends Schema = undefined, Res extends Schema = undefined>(
   method: MethodDefinition<Req, Res>,
 ): MethodDefinition<Req, Res> {
@@ -27,7 +27,7 @@ export function defineModule<const M extends MethodDefinitions = Record<never, M
       throw new ConclaveError('INVALID_OPTION', `${name} has two methods with the id ${method.id}.`)
     }
     ids.add(method.id)
-    bound[key] = { ...method, name: method.name ?? key, module: id }
+    bound[key] = { ...(method as MethodDefinition), name: method.name ?? key, module: id }
   }
   return { id, name, methods: bound as Module<M>['methods'], handleCall }
 }

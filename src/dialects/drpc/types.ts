@@ -50,9 +50,17 @@ export interface Method<Req extends Schema = any, Res extends Schema = any> exte
   readonly name: string
 }
 
-export type MethodDefinitions = Readonly<Record<string, MethodDefinition>>
+/** Any of them. Says no more, so that each method of a list keeps its own types. */
+export interface AnyMethod {
+  readonly id: number
+  readonly name?: string
+}
 
-type Bound<M> = M extends MethodDefinition<infer Req, infer Res> ? Method<Req, Res> : never
+export type MethodDefinitions = Readonly<Record<string, AnyMethod>>
+
+type RequestOf<M> = M extends { readonly request?: infer S } ? (S extends DescMessage ? S : undefined) : undefined
+type ResponseOf<M> = M extends { readonly response?: infer S } ? (S extends DescMessage ? S : undefined) : undefined
+type Bound<M> = Method<RequestOf<M>, ResponseOf<M>>
 
 /** Gets the calls that no method of the module is for. */
 export type HandleCall = (

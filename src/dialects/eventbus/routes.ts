@@ -65,6 +65,9 @@ export class Routes {
   hasRoom(queueSize: number): boolean {
     const now = performance.now()
     for (const peer of this.#all) {
+      if (peer.queue.events <= queueSize / 2) continue
+      // Maybe this turn's events have not been written yet.
+      peer.flush()
       if (peer.queue.events > queueSize / 2 && !peer.stalled(now, this.#stallMs)) return false
     }
     return true

@@ -107,16 +107,22 @@ export class Door {
     const { hub, pool, flush, maxBodyBytes } = this.#options
     const { connection } = stranger
     let port: SocketPort | undefined
+    let refused = false
     const channel = new Channel({
       pool,
       write: (bytes, start, end) => connection.write(bytes, start, end),
       schedule: flush.add,
       maxBodyBytes,
       onMessage: (frame) => {
-        if (port === undefined) port = this.#hello(stranger, channel, frame)
-        else hub.receive(port, frame)
+        if (refused) return
+        if (port !== undefined) return hub.receive(port, frame)
+        port = this.#hello(stranger, channel, frame)
+        refused = port === undefined
       },
-      onTransfer: (frame, grant) => (port === undefined ? undefined : hub.receivePart(port, frame, grant)),
+      onTransfer: (frame, grant) => {
+        if (port === undefined) throw new ConclaveError('PROTOCOL', 'A member says HELLO first, in one frame.')
+        return hub.receivePart(port, frame, grant)
+      },
       onWritable: () => {
         if (port !== undefined) hub.writable(port)
       },

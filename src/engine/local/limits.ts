@@ -34,3 +34,5 @@ export const LINE_LINGER_MS: number = 5_000
 export const MAX_LINK_SUBSCRIPTIONS: number = 512
 /** Methods that one member offers. */
 export const MAX_OFFERS: number = 4096
+/** Milliseconds that a member of an older version leaves the seat to a newer one before it stands again. */
+export const DEFER_MS: number = 2_000

@@ -109,6 +109,7 @@ export function dial(path: string, hello: Hello, options: LinkOptions, signal: A
       if (frame.kind !== KIND.WELCOME) throw new ConclaveError('PROTOCOL', 'The primary did not answer with WELCOME.')
       const welcome = parseWelcome(frame.text)
       signal.removeEventListener('abort', onAbort)
+      if (welcome.limits.maxBodyBytes > 0) channel.agree(welcome.limits.maxBodyBytes)
       options.onWelcome(link, welcome)
       resolve(link)
     }

@@ -1,4 +1,4 @@
-import { ConclaveError, asError } from '../../errors/index.ts'
+import { ConclaveError } from '../../errors/index.ts'
 import { oneTurn, sweepEndpoints, takeSeat, type Seat, type Workspace } from '../../election/index.ts'
 import type { Lock } from '../../platform/platform.ts'
 import type { Listener, Transport } from '../../transport/transport.ts'
@@ -11,6 +11,7 @@ import type { FlushScheduler } from './flush.ts'
 import { Hub } from './hub.ts'
 import { BACKLOG } from './limits.ts'
 import type { LocalPort } from './local-port.ts'
+import { warning } from './warning.ts'
 
 /** Why a primary stops being one while its process goes on. */
 export type EndOfReign =
@@ -209,8 +210,4 @@ export class Reign {
       },
     })
   }
-}
-
-export function warning(error: unknown): ConclaveError {
-  return ConclaveError.is(error) ? error : new ConclaveError('INTERNAL', asError(error).message, { cause: error })
 }

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { LocalEngine, type LocalEngineOptions } from '../../../src/engine/local/local-engine.ts'
+import type { LocalEngineOptions } from '../../../src/engine/local/engine-options.ts'
+import { LocalEngine } from '../../../src/engine/local/local-engine.ts'
 import type { Engine } from '../../../src/engine/engine.ts'
 import { openWorkspace } from '../../../src/election/index.ts'
 import { memoryPlatform, posixPlatform, type MemoryProcess, type Platform } from '../../../src/platform/index.ts'

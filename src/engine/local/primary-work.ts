@@ -1,0 +1,47 @@
+/** Ends what runs only while primary. */
+export type StopWork = () => Promise<void>
+export type StartWork = (term: number) => Promise<StopWork>
+
+/** What a member does only while it is primary: started before it serves, ended before the next one may start. */
+export class PrimaryWork {
+  readonly #start: StartWork | undefined
+  readonly #onError: (error: unknown) => void
+  #running: Promise<StopWork | undefined> | undefined
+
+  constructor(start: StartWork | undefined, onError: (error: unknown) => void) {
+    this.#start = start
+    this.#onError = onError
+  }
+
+  /** @throws what the user's start throws */
+  async start(term: number): Promise<void> {
+    if (this.#start === undefined) return
+    const started = this.#start(term)
+    this.#running = started.catch(() => undefined)
+    await started
+  }
+
+  /** Waits for a start that is under way. Idempotent; a failure is told, never thrown. */
+  async stop(): Promise<void> {
+    const running = this.#running
+    this.#running = undefined
+    try {
+      const stop = await running
+      await stop?.()
+    } catch (error) {
+      this.#onError(error)
+    }
+  }
+
+  /** As `stop`, but no longer than until the time is up. */
+  async stopWithin(isOver: () => boolean): Promise<void> {
+    let done = false
+    const stopped = this.stop().then(() => {
+      done = true
+    })
+    const over = async (): Promise<void> => {
+      while (!done && !isOver()) await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await Promise.race([stopped, over()])
+  }
+}
