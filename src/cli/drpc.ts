@@ -12,6 +12,7 @@ import {
 import type { Given } from './args.ts'
 import { readTypes } from './drpc-types.ts'
 import { EXIT, UsageError } from './exit.ts'
+import { readJson } from './input.ts'
 import type { Output } from './output.ts'
 import { printable } from './output.ts'
 import type { Surroundings, Verb } from './verb.ts'
@@ -86,7 +87,10 @@ async function bodyOf(
   if (proto !== undefined && type !== undefined) {
     const types = await readTypes(proto)
     const reply = given.text('reply') ?? type
-    return { body: types.encode(type, parse(text ?? '{}')), explain: (body) => types.decode(reply, body) }
+    return {
+      body: types.encode(type, (await readJson(text, 'The body')) ?? {}),
+      explain: (body) => types.decode(reply, body),
+    }
   }
   if (proto !== undefined || type !== undefined) throw new UsageError('--proto and --type belong together.')
   if (hex !== undefined) return { body: bytesOf(hex), explain: plain }
@@ -106,7 +110,7 @@ async function serve(given: Given, words: readonly string[], { out, err, signal 
   await out.line(given.has('json') ? JSON.stringify({ listening: server.path }) : `listening at ${server.path}`)
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   await server.shutdown()
-  throw signal.reason
+  throw signal.reason as Error
 }
 
 async function decode(given: Given, words: readonly string[], { out }: Surroundings): Promise<number> {
@@ -156,14 +160,6 @@ function hexOf(body: Uint8Array): string {
 function bytesOf(hex: string): Uint8Array {
   if (/^(?:[0-9a-f]{2})*$/i.test(hex)) return Buffer.from(hex, 'hex')
   throw new UsageError(`"${hex.slice(0, 40)}" is not hex: two digits a byte.`)
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new UsageError(`The body is not JSON: ${(error as Error).message}.`)
-  }
 }
 
 function numberOf(word: string): number {

@@ -22,6 +22,7 @@ export const VERBS: ReadonlyMap<string, VerbEntry> = new Map<string, VerbEntry>(
     'lock',
     entry('run a command in one process of the workspace at a time', async () => (await import('./lock.ts')).lock),
   ],
+  ['drpc', entry('call, serve and explain dRPC over a Unix socket', async () => (await import('./drpc.ts')).drpc)],
 ])
 
 function entry(summary: string, load: () => Promise<Verb>): VerbEntry {
