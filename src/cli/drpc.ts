@@ -73,7 +73,7 @@ async function call(given: Given, words: readonly string[], { out, signal }: Sur
     else if (status !== Status.SUCCESS) code = EXIT.error
     const answer = status === Status.SUCCESS ? explain(response.body) : undefined
     if (given.has('json')) await out.json({ sequence: Number(sequence), status: statusName(status), body: answer })
-    else await out.line(`${sequence} ${statusName(status)}${answer === undefined ? '' : ` ${String(answer)}`}`)
+    else await out.line(`${sequence} ${statusName(status)}${answer === undefined ? '' : ` ${textOf(answer)}`}`)
   }
   return code
 }
@@ -114,7 +114,8 @@ async function serve(given: Given, words: readonly string[], { out, err, signal 
 }
 
 async function decode(given: Given, words: readonly string[], { out }: Surroundings): Promise<number> {
-  const from = given.text('from') ?? 'client'
+  const asked = given.text('from')
+  const from = asked ?? 'client'
   if (from !== 'client' && from !== 'server') throw new UsageError(`--from needs client or server, not "${from}".`)
   const explainers = { client: await Explainer.make('client'), server: await Explainer.make('server') }
   let code: number = EXIT.ok
@@ -151,6 +152,11 @@ async function say(out: Output, explained: Explained, json: boolean): Promise<vo
   }
   if (fault !== undefined) parts.push(fault)
   await out.line(printable(parts.join(': ')))
+}
+
+/** Bytes are hex already; the rest is JSON. */
+function textOf(answer: unknown): string {
+  return typeof answer === 'string' ? answer : JSON.stringify(answer)
 }
 
 function hexOf(body: Uint8Array): string {

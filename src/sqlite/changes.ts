@@ -28,6 +28,8 @@ export interface Resync {
 export type FeedEvent = TableChange | Resync
 
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete']
+/** In place of an operation: the key that an updated row had before. */
+const OLD_KEY = 3
 
 interface Table {
   readonly name: string
@@ -154,18 +156,20 @@ export class ChangeRecorder {
     const table = this.#tables[at]
     if (table === undefined) return
     const exact = key.map(narrow)
-    this.#tally(table.name, OPERATIONS[operation]!, exact.length === 0 ? undefined : exact.length === 1 ? exact[0]! : exact)
+    const one = exact.length === 0 ? undefined : exact.length === 1 ? exact[0]! : exact
+    if (operation === OLD_KEY) this.#tally(table.name, 'update', one, 0)
+    else this.#tally(table.name, OPERATIONS[operation]!, one)
     for (const name of table.feeds) this.#tally(name, 'update', undefined)
   }
 
-  #tally(table: string, operation: Operation, key: SqlValue | readonly SqlValue[] | undefined): void {
+  #tally(table: string, operation: Operation, key: SqlValue | readonly SqlValue[] | undefined, rows = 1): void {
     const id = `${operation} ${table}`
     let tally = this.#job.get(id)
     if (tally === undefined) {
       tally = { table, operation, count: 0, keys: key === undefined ? undefined : new Map() }
       this.#job.set(id, tally)
     }
-    tally.count++
+    tally.count += rows
     if (tally.keys === undefined) return
     if (key === undefined) tally.keys = undefined
     else addKey(tally, idOf(key), key)
@@ -200,14 +204,14 @@ export class ChangeRecorder {
 
 function triggerOf({ name, keyColumns }: Table, at: number, operation: number): string {
   const verb = OPERATIONS[operation]!.toUpperCase()
-  const call = (row: string): string =>
-    `SELECT _conclave_changed(${[at, operation, ...keyColumns.map((column) => `${row}.${quoted(column)}`)].join(', ')})`
+  const call = (row: string, told: number = operation): string =>
+    `SELECT _conclave_changed(${[at, told, ...keyColumns.map((column) => `${row}.${quoted(column)}`)].join(', ')})`
   const body =
     verb === 'DELETE'
       ? [call('OLD')]
       : verb === 'INSERT' || keyColumns.length === 0
         ? [call('NEW')]
-        : [call('NEW'), `${call('OLD')} WHERE ${keyColumns.map((column) => differs(column)).join(' OR ')}`]
+        : [call('NEW'), `${call('OLD', OLD_KEY)} WHERE ${keyColumns.map((column) => differs(column)).join(' OR ')}`]
   return `CREATE TEMP TRIGGER ${quoted(`_conclave_${verb.toLowerCase()}_${at}`)} AFTER ${verb} ON main.${quoted(name)} BEGIN ${body.join('; ')}; END;`
 }
 

@@ -65,7 +65,7 @@ export const WAL_REPORT_BYTES: number = 64 * 1024 * 1024
 /** Above it writes are refused with `OVERLOADED` (rule B9). */
 export const WAL_MAX_BYTES: number = 1024 * 1024 * 1024
 /** How often at most the size of the WAL is looked at. */
-export const WAL_LOOK_MS: number = 100
+export const WAL_LOOK_MS: number = 10
 /** Pause between two attempts to cut it. */
 export const WAL_RETRY_MS: number = 1000
 

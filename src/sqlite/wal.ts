@@ -67,6 +67,7 @@ export class WalWatch {
   #bytes = 0
   #looked = -Infinity
   #tried = -Infinity
+  #reported = false
   #holders: readonly number[] | undefined = []
 
   constructor(options: WalWatchOptions) {
@@ -103,13 +104,17 @@ export class WalWatch {
     this.#bytes = walBytes(path)
     if (this.#bytes < this.#limits.truncateBytes) {
       this.#holders = []
+      this.#reported = false
       return
     }
-    if (at - this.#tried < WAL_RETRY_MS) return
+    const unsaid = this.#bytes >= this.#limits.reportBytes && !this.#reported
+    if (at - this.#tried < WAL_RETRY_MS && !unsaid) return
     this.#tried = at
     await truncate()
     this.#bytes = walBytes(path)
     this.#holders = this.#bytes < this.#limits.truncateBytes ? [] : walHolders(path)
-    if (this.#bytes >= this.#limits.reportBytes) onReport({ bytes: this.#bytes, holders: this.#holders })
+    if (this.#bytes < this.#limits.reportBytes) return
+    this.#reported = true
+    onReport({ bytes: this.#bytes, holders: this.#holders })
   }
 }

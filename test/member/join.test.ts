@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { ConclaveError, findWorkspace, join, type Context, type Member, type Start, type Status } from 'conclave'
 import { defer, ROOT, temporaryDirectory, until, workspace } from '../support/index.ts'
-import { code, joined, memory, onBoth, several, take } from './support.ts'
+import { all, code, joined, memory, onBoth, several, take } from './support.ts'
 
 onBoth('two members in one process are strangers that meet', async (t, place) => {
   const [first, second] = (await several(t, place, 2, () => ({
@@ -20,12 +20,33 @@ onBoth('two members in one process are strangers that meet', async (t, place) =>
   assert.deepEqual([second.role, second.term], ['primary', 2])
 })
 
-onBoth('B14: what a member offers is known to all when its join() is over', async (t, place) => {
+onBoth('what a member offers is known to all when its join() is over', async (t, place) => {
   const first = await joined(t, place)
   for (let i = 0; i < 20; i++) {
     const { id } = await joined(t, place, { methods: { [`m${i}`]: (): number => i } })
     assert.equal(await first.with().call(`m${i}`, undefined, { to: 'any' }), i)
     assert.equal(await first.with().call(`m${i}`, undefined, { to: { id } }), i)
+  }
+})
+
+onBoth('B14: in the first moments of a term a target that is on its way is waited for', async (t, place) => {
+  for (let round = 0; round < 10; round++) {
+    const members = await several(t, place, 4, (i) => ({
+      methods: { who: () => i, ...(i === 3 ? { only: () => 3 } : {}) },
+    }))
+    const [first, second, third, last] = members as [Member, Member, Member, Member]
+    first.abort()
+    await until(() => [second, third, last].some(({ role }) => role === 'primary'), 'a new primary')
+    const from = [second, third, last].find(({ role }) => role === 'primary')!
+    const [any, id, name, replies] = await Promise.all([
+      from.call('only', undefined, { to: 'any' }),
+      from.call('who', undefined, { to: { id: last.id } }),
+      from.call('who', undefined, { to: { name: 'm2' } }),
+      all(from.gather('who')),
+    ])
+    assert.deepEqual([any, id, name], [3, 3, 2])
+    assert.deepEqual(replies.map((reply) => reply.ok && reply.result).sort(), [1, 2, 3])
+    for (const each of members) each.abort()
   }
 })
 

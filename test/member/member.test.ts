@@ -122,7 +122,7 @@ describe('call', () => {
     }
   })
 
-  test('B15, A8: over the death of the primary: repeatable ones are repeated, the others are unknown', async (t) => {
+  test('B15: over the death of the primary: repeatable ones are repeated, the others are unknown', async (t) => {
     const place = memory(t)
     const running: string[] = []
     const hang =

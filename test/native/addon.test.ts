@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { posixPlatform } from '../../src/platform/index.ts'
 import { native, type SocketHandle, type TakenLock } from '../../src/platform/native.ts'
-import { unixTransport, type Connection } from '../../src/transport/index.ts'
+import { packetTransport, unixTransport, type Connection } from '../../src/transport/index.ts'
 import { needsLinux, temporaryDirectory } from '../platform/support.ts'
 
 async function startWorker(context: TestContext, directory: string, name: string, leave = false): Promise<Worker> {
@@ -97,6 +97,9 @@ test('what is not ours is refused with a TypeError, never a crash', (context) =>
   for (const wrong of [undefined, null, 5, 'x', {}, [], new Uint8Array(100)]) {
     for (const call of callsWith(wrong)) assert.throws(call, TypeError)
   }
+  for (const wrong of [undefined, 5, {}, lock.handle]) {
+    assert.throws(() => addon.peerState(wrong as never), TypeError)
+  }
   assert.throws(() => addon.close(lock.handle as never), TypeError)
   assert.throws(() => addon.unlock(listener as never), TypeError)
   for (const wrong of ['a\0b', 5, undefined]) {
@@ -122,6 +125,70 @@ test('what is not ours is refused with a TypeError, never a crash', (context) =>
   addon.watch(listener, 3)
   addon.unlock(lock.handle)
 })
+
+test('packets: what is not ours is refused with a TypeError, never a crash', { skip: needsLinux }, (context) => {
+  const addon = native()
+  const path = join(temporaryDirectory(context), 's')
+  const fresh = { exports: {} as typeof addon }
+  process.dlopen(fresh, createRequire(import.meta.url).resolve('../../build/conclave.node'))
+  // Nothing is received before there is a buffer for it.
+  assert.throws(() => fresh.exports.listenPackets(path, 1, 0o600), TypeError)
+  assert.throws(() => fresh.exports.connectPackets(path), TypeError)
+  assert.equal(addon.packetBuffer(), addon.packetBuffer())
+  for (const [at, backlog, mode] of [
+    ['a\0b', 1, 0o600],
+    [5, 1, 0o600],
+    [path, 'x', 0o600],
+    [path, 1, 'x'],
+    [path, 1, 0o1000],
+    [path, 1, -1],
+    [path, 1, undefined],
+  ] as unknown as [string, number, number][]) {
+    assert.throws(() => addon.listenPackets(at, backlog, mode), TypeError)
+  }
+  for (const wrong of ['a\0b', 5, undefined]) assert.throws(() => addon.connectPackets(wrong as never), TypeError)
+  assert.ok((addon.connectPackets(path) as number) < 0)
+  const listener = addon.listenPackets(path, 1, 0o600) as SocketHandle
+  assert.ok((addon.listenPackets(path, 1, 0o600) as number) < 0)
+  const client = addon.connectPackets(path) as SocketHandle
+  assert.equal(addon.peerState(client), 0)
+  assert.equal(addon.send(client, new Uint8Array(10), 0, 10), 10)
+  assert.ok(addon.send(client, new Uint8Array(8 << 20), 0, 8 << 20) < 0, 'EMSGSIZE')
+  addon.close(listener)
+  assert.equal(addon.peerState(client), 2)
+  addon.close(client)
+  assert.equal(addon.peerState(client), 2)
+  assert.ok(addon.send(client, new Uint8Array(1), 0, 1) < 0)
+})
+
+test(
+  'A10 packets: a Worker that is terminated with sockets open leaves no descriptor, and its peer sees the end',
+  {
+    skip: needsLinux,
+  },
+  async (context) => {
+    const path = join(temporaryDirectory(context), 's')
+    const descriptors = (): number => readdirSync('/proc/self/fd').length
+    const round = async (): Promise<void> => {
+      const worker = new Worker(new URL('programs/packets.ts', import.meta.url), { workerData: { path } })
+      context.after(() => worker.terminate())
+      assert.deepEqual((await once(worker, 'message'))[0], { listening: true })
+      const connection = packetTransport().connect(path)
+      await echo(connection)
+      const ended = new Promise<void>((resolve) => {
+        connection.handlers = { onData() {}, onEnd: resolve, onDrain() {}, onClose() {} }
+      })
+      await worker.terminate()
+      await ended
+      connection.close()
+      rmSync(path, { force: true })
+    }
+    await round()
+    const before = descriptors()
+    for (let count = 0; count < 3; count++) await round()
+    assert.equal(descriptors(), before)
+  },
+)
 
 test('a second copy in one thread has sockets of its own', (context) => {
   const path = join(temporaryDirectory(context), 's')

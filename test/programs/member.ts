@@ -19,6 +19,7 @@ interface Command {
   readonly inspect?: true
   readonly block?: number
   readonly last?: number
+  readonly kill?: true
   readonly close?: true
 }
 
@@ -136,6 +137,7 @@ for await (const command of commands<Command>()) {
     const last: Promise<number>[] = []
     for (let i = 0; i < command.last; i++) last.push(member.publish('last', i))
     await Promise.all(last)
+    if (command.kill) process.kill(process.pid, 'SIGKILL')
     process.exit(0)
   } else if (command.close) {
     await member.close()

@@ -430,8 +430,9 @@ function readSubscribe(frame: Frame): SubscribeBody {
   const body = (frame.hasBody ? JSON.parse(frame.text) : {}) as Partial<SubscribeBody>
   const { from = 'now', maxQueued, overflow, seen } = body
   const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
-  const position = typeof from === 'object' && from !== null ? ('after' in from ? from.after : from.last) : 0
-  if ((typeof from === 'string' && from !== 'now' && from !== 'earliest') || !count(position)) {
+  const named = from === 'now' || from === 'earliest'
+  const { after, last } = (typeof from === 'object' ? (from ?? {}) : {}) as { after?: unknown; last?: unknown }
+  if (!named && !(after === undefined ? count(last) : count(after) && last === undefined)) {
     const text = 'from must be "now", "earliest", { after: seq } or { last: count }.'
     throw new ConclaveError('INVALID_OPTION', text)
   }

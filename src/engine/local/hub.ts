@@ -187,6 +187,7 @@ export class Hub {
 
   /** A line peer: it calls and subscribes, and is no member. */
   admitGuest(create: (slot: number, session: Session) => Port, id: string): Port {
+    if (!this.#options.holdsSeat()) throw new ConclaveError('LOCK_LOST', 'This process is no longer the primary.')
     const port = create(this.#nextSlot++, new Session(id))
     this.#ports.set(port.slot, port)
     for (const other of this.#byId.values()) {

@@ -36,3 +36,5 @@ export const MAX_LINK_SUBSCRIPTIONS: number = 512
 export const MAX_OFFERS: number = 4096
 /** Milliseconds that a member of an older version leaves the seat to a newer one before it stands again. */
 export const DEFER_MS: number = 2_000
+/** Milliseconds that an ended link may take to deliver what waits for it. */
+export const LINK_LINGER_MS: number = 5_000

@@ -23,7 +23,7 @@ import { BatchWriter, type BatchPool } from '../../wire/writer.ts'
 import type { FlushScheduler } from './flush.ts'
 import type { Hub } from './hub.ts'
 import { dataOf, LineEvents } from './line-events.ts'
-import { LINE_LINGER_MS, MAX_LINE_BYTES, MAX_LINK_BYTES, MAX_LINKS } from './limits.ts'
+import { LINE_LINGER_MS, MAX_LINE_BYTES, MAX_LINK_BYTES } from './limits.ts'
 import { Port } from './port.ts'
 import type { Session } from './session.ts'
 
@@ -376,21 +376,22 @@ export function acceptLines(
   flush: FlushScheduler,
   patience: LinePatience = PATIENCE,
 ): void {
-  if (hub.linkCount >= MAX_LINKS) {
+  const { pid } = connection.peer
+  const ref: MemberRef = { id: randomBytes(16).toString('base64url'), name: 'json-lines', pid }
+  let port: LinePort
+  try {
+    port = hub.admitGuest(
+      (slot, session) => new LinePort(slot, ref, session, hub, connection, pool, flush, patience),
+      ref.id,
+    ) as LinePort
+  } catch (error) {
     hub.counters.refused++
-    const full = new ConclaveError('OVERLOADED', `This primary has ${hub.linkCount} links, which is its limit.`)
-    const line = new TextEncoder().encode(encodeLine(rpcFailure(null, full)))
+    const line = new TextEncoder().encode(encodeLine(rpcFailure(null, error)))
     connection.write(line, 0, line.length)
     connection.handlers = { onData() {}, onEnd() {}, onDrain() {}, onClose() {} }
     connection.close()
     return
   }
-  const { pid } = connection.peer
-  const ref: MemberRef = { id: randomBytes(16).toString('base64url'), name: 'json-lines', pid }
-  const port = hub.admitGuest(
-    (slot, session) => new LinePort(slot, ref, session, hub, connection, pool, flush, patience),
-    ref.id,
-  ) as LinePort
   const reader = new LineReader({
     maxLineBytes: MAX_LINE_BYTES,
     onLine: (text) => port.line(text),

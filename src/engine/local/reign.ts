@@ -147,7 +147,7 @@ export class Reign {
     this.hub.endTerm()
     flush.flush()
     // The links may bring answers and acknowledgements that are on their way.
-    await oneTurn(false)
+    await oneTurn()
     if (this.#stopped) return
     this.#stopped = true
     this.#listener?.close()
@@ -156,6 +156,7 @@ export class Reign {
     flush.flush()
     for (const port of this.hub.links()) port.end()
     this.hub.close()
+    await this.seat.synced
   }
 
   /** At once. Idempotent; links see the end. */

@@ -4,6 +4,7 @@ import type { Channel } from '../../wire/channel.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import type { Connection } from '../../transport/transport.ts'
+import { LINK_LINGER_MS } from './limits.ts'
 import { Port } from './port.ts'
 import type { Session } from './session.ts'
 
@@ -54,9 +55,12 @@ export class SocketPort extends Port {
     this.#connection.close()
   }
 
+  /** A member that is stopped sees it when it goes on: what the kernel took waits for it, this process need not. */
   override end(): void {
     this.#channel.flush()
     this.#connection.end()
+    this.#connection.unref()
+    setTimeout(() => this.#connection.close(), LINK_LINGER_MS).unref()
   }
 
   override keepAlive(alive: boolean): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Engine, EngineCall, EngineOffer, EngineStatus } from '../../engine/engine.ts'
+import type { EngineStream, Engine, EngineCall, EngineOffer, EngineStatus } from '../../engine/engine.ts'
 import { ConclaveError, type Code } from '../../errors/index.ts'
 import type { ActiveSubscription, From, ReceivedEvent } from '../../events/subscriber.ts'
 import { TO_ANY, TO_DEFAULT, TO_PRIMARY, type Target } from '../../rpc/address.ts'
@@ -100,15 +100,33 @@ export class EngineBench {
     return engines
   }
 
-  call(from: Engine, method: string, params?: unknown, target: Target = TO_PRIMARY, more: CallMore = {}) {
+  call(
+    from: Engine,
+    method: string,
+    params?: unknown,
+    target: Target = TO_PRIMARY,
+    more: CallMore = {},
+  ): Promise<unknown> {
     return from.call(callOf(from, method, params, target, more))
   }
 
-  stream(from: Engine, method: string, params?: unknown, target: Target = TO_PRIMARY, more: CallMore = {}) {
+  stream(
+    from: Engine,
+    method: string,
+    params?: unknown,
+    target: Target = TO_PRIMARY,
+    more: CallMore = {},
+  ): EngineStream {
     return from.stream(callOf(from, method, params, target, more))
   }
 
-  notify(from: Engine, method: string, params?: unknown, target: Target = TO_PRIMARY, more: CallMore = {}) {
+  notify(
+    from: Engine,
+    method: string,
+    params?: unknown,
+    target: Target = TO_PRIMARY,
+    more: CallMore = {},
+  ): Promise<void> {
     return from.notify(callOf(from, method, params, target, more))
   }
 

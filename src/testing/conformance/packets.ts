@@ -100,7 +100,12 @@ export function packetSuite(name: string, makeTransport: () => PacketTransportUn
       const path = bench.under.address()
       const reported = new Promise<Error>((resolve) => {
         const admits = (): boolean => false
-        const listener = transport.listen(path, { backlog: 1, admits, onError: resolve, onConnection: assert.fail })
+        const listener = transport.listen(path, {
+          backlog: 1,
+          admits,
+          onError: resolve,
+          onConnection: () => assert.fail(),
+        })
         bench.own(listener)
       })
       const client = bench.adopt(transport.connect(path))

@@ -97,7 +97,7 @@ export class Side {
   readonly #pieces: Buffer[] = []
   #checks: (() => boolean)[] = []
 
-  constructor(connection: Connection, maxWriteBytes = Infinity) {
+  constructor(connection: Connection, maxWriteBytes: number = Infinity) {
     this.connection = connection
     this.#maxWriteBytes = maxWriteBytes
     let closed: (error: Error | undefined) => void
