@@ -149,7 +149,7 @@ export class Coordinator {
     for (const writer of this.#writersOf.get(member) ?? []) {
       this.#writer.gone(writer)
       const session = this.#sessions.active
-
+      if (session?.writer === writer) void this.#endSession(session, 'its owner disconnected')
     }
     this.#writersOf.delete(member)
   }

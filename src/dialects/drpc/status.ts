@@ -1,7 +1,9 @@
 import type * as generated from './gen/drpc_pb.ts'
 
+type Generated = typeof generated.Status
+
 /** How a call ended, as it travels. The same as in drpc.proto: the compiler compares. */
-export const Status = {
+export const Status: { readonly [Name in keyof Generated]: Generated[Name] } = {
   SUCCESS: 0,
   /** Taken, not done yet. */
   SUBMITTED: 1,
@@ -11,7 +13,7 @@ export const Status = {
   FAILED_UNMARSHAL_CALL: 5,
   FAILED_UNMARSHAL_PAYLOAD: 6,
   FAILED_MARSHAL: 7,
-} as const satisfies typeof generated.Status
+}
 
 export type StatusName = keyof typeof Status
 

@@ -131,7 +131,7 @@ export class Hub {
    * @throws `LOCK_LOST`, `STALE_TERM`, `VERSION_MISMATCH`, `WORKSPACE_MOVED`, `SUPERSEDED`, `OVERLOADED`, `PROTOCOL`
    */
   judge(hello: Hello): number {
-    const { identity, primary, minVersion, limits } = this.#options
+    const { identity, primary, minVersion } = this.#options
     if (!this.#options.holdsSeat()) throw new ConclaveError('LOCK_LOST', 'This process is no longer the primary.')
     if (this.#draining) throw new ConclaveError('PRIMARY_LOST', 'This primary is closing: look for its successor.')
     const version = negotiate(PROTOCOL, hello.protocol)
@@ -148,12 +148,7 @@ export class Hub {
       const text = `${primary.name} (pid ${primary.pid}) serves this workspace from version ${minVersion} on; this program is version ${hello.version}: update it.`
       throw new ConclaveError('SUPERSEDED', text, { data: { minVersion, version: hello.version } })
     }
-    if (this.#ports.size >= (limits['maxLinks'] ?? MAX_LINKS) && !this.#byId.has(hello.id)) {
-      throw new ConclaveError(
-        'OVERLOADED',
-        `This primary has ${this.#ports.size} links, which is its limit (maxLinks).`,
-      )
-    }
+    if (!this.#byId.has(hello.id)) this.#checkRoom()
     return version
   }
 
@@ -185,9 +180,10 @@ export class Hub {
     return port
   }
 
-  /** A line peer: it calls and subscribes, and is no member. */
+  /** A line peer: it calls and subscribes, and is no member. @throws `LOCK_LOST`, `OVERLOADED` */
   admitGuest(create: (slot: number, session: Session) => Port, id: string): Port {
     if (!this.#options.holdsSeat()) throw new ConclaveError('LOCK_LOST', 'This process is no longer the primary.')
+    this.#checkRoom()
     const port = create(this.#nextSlot++, new Session(id))
     this.#ports.set(port.slot, port)
     for (const other of this.#byId.values()) {
@@ -195,6 +191,11 @@ export class Hub {
       this.#introduce(other, port)
     }
     return port
+  }
+
+  #checkRoom(): void {
+    if (this.#ports.size < (this.#options.limits['maxLinks'] ?? MAX_LINKS)) return
+    throw new ConclaveError('OVERLOADED', `This primary has ${this.#ports.size} links, which is its limit (maxLinks).`)
   }
 
   /** The link of a port ended. Idempotent. */
