@@ -142,6 +142,8 @@ export class Ledger {
     if (text !== undefined) return outcomeOf(JSON.parse(text) as Answer)
     if (number <= row.last) return 'not-committed'
     if (!own) return 'unknown'
+    this.#touch(row)
+    row.last = number
     return 'not-committed'
   }
 
