@@ -154,7 +154,7 @@ export class WriteClient {
       const { code, message, cause, reason, data } = error
       const name = key ?? `${identity.id}:${number}`
       if (code === 'SESSION_EXPIRED') identity.settle(number)
-      else identity.settle(number)
+      else this.#remember(name, this.#askAfter(identity, number))
       throw new ConclaveError(code, message, { cause, reason, data, outcome: 'unknown', key: name })
     }
   }

@@ -13,7 +13,8 @@ export interface Place {
 /**
  * Listens at the path. Who wants it must hold the lock `<path>.lock` first, so that of two starters only one looks, and
  * only it removes what a dead server left. A server of another make knows nothing of the lock: it is found by its answer.
- * @throws `SOCKET_IN_USE` while a server lives there; `CONFLICT` when something else lies there; `PATH_TOO_LONG`
+ * @throws `SOCKET_IN_USE` while a server lives there; `CONFLICT` when something else lies there; `PATH_TOO_LONG`;
+ * `FOREIGN_WORKSPACE` when the lock is another user's; `INTERNAL` with the system's error, as for a missing directory
  */
 export function takePlace(
   platform: Platform,
@@ -22,7 +23,7 @@ export function takePlace(
   options: PacketListenOptions,
 ): Place {
   checkPathLength(path, platform)
-  const lock = platform.tryLock(`${path}.lock`)
+  const lock = lockAt(platform, `${path}.lock`)
   if (lock === undefined) throw inUse(path)
   try {
     makeRoom(platform, transport, path)
@@ -30,6 +31,18 @@ export function takePlace(
   } catch (error) {
     lock.close()
     throw error
+  }
+}
+
+function lockAt(platform: Platform, path: string): Lock | undefined {
+  try {
+    return platform.tryLock(path)
+  } catch (cause) {
+    if (ConclaveError.is(cause)) throw cause
+    throw new ConclaveError('INTERNAL', `The lock ${path} can't be made: ${(cause as Error).message}.`, {
+      cause,
+      data: { path, errno: (cause as NodeJS.ErrnoException).code },
+    })
   }
 }
 

@@ -461,6 +461,13 @@ describe('the life of a server', { skip: needsLinux }, () => {
     await server.shutdown()
   })
 
+  test('a directory that does not exist: INTERNAL with the errno', async (t) => {
+    const server = new DomainSocketServer({ path: join(temporaryDirectory(t), 'none', 's') })
+    await assert.rejects(server.start(), (error) => {
+      return ConclaveError.is(error, 'INTERNAL') && (error.data as { errno: string }).errno === 'ENOENT'
+    })
+  })
+
   test('options that are wrong', () => {
     const wrong: readonly Partial<ServerOptions>[] = [
       { path: '' },
