@@ -234,7 +234,9 @@ async function stop(given: Given, { out, signal }: Surroundings): Promise<number
 async function list(folder: string | undefined, given: Given, { out }: Surroundings): Promise<number> {
   const found = discoverBuses(folder === undefined ? undefined : resolve(folder))
   if (given.has('json')) await out.json(found)
-  else for (const { app, pid, socket } of found) await out.line(`${printable(app)}  pid ${pid ?? '?'}  ${printable(socket)}`)
+  else
+    for (const { app, pid, socket } of found)
+      await out.line(`${printable(app)}  pid ${pid ?? '?'}  ${printable(socket)}`)
   return EXIT.ok
 }
 

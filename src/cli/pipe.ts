@@ -28,7 +28,11 @@ send <name>     sends JSON lines of standard input: whole messages ({"type":…}
 swarm <folder>  shares facts: the first one in a folder listens until it is ended, the others exchange once and end.`,
   words: [2, 2],
   options: {
-    dir: { type: 'string', value: 'FOLDER', help: 'listen, send: where the sockets lie (default: as the existing system)' },
+    dir: {
+      type: 'string',
+      value: 'FOLDER',
+      help: 'listen, send: where the sockets lie (default: as the existing system)',
+    },
     limit: { type: 'string', value: 'N', help: 'listen: end after so many messages' },
     any: { type: 'boolean', help: 'listen: messages of every type' },
     type: { type: 'string', value: 'TYPE', help: 'send: lines are payloads of this type' },
@@ -88,7 +92,7 @@ async function send(name: string, given: Given, { out, err, signal }: Surroundin
     failed++
     void err.line(`conclave: ${text}`)
   }
-  let lines: string[] = []
+  const lines: string[] = []
   const reader = new LineReader({
     onLine: (text) => lines.push(text),
     onTooLong: (bytes) => skip(`A line of ${bytes} bytes was skipped.`),
@@ -163,7 +167,16 @@ async function swarm(folder: string, given: Given, { out, signal }: Surroundings
 async function tell(result: SyncResult, store: FactStore, out: Surroundings['out']): Promise<void> {
   const { synced, reason, peer, sent, merged, tooLarge } = result
   const facts = (await store.facts()).length
-  await out.json({ synced, reason, node: peer?.node, trust: peer?.trust, sent, merged, tooLarge: tooLarge.length, facts })
+  await out.json({
+    synced,
+    reason,
+    node: peer?.node,
+    trust: peer?.trust,
+    sent,
+    merged,
+    tooLarge: tooLarge.length,
+    facts,
+  })
 }
 
 async function storeOf(given: Given): Promise<{ readonly store: FactStore; readonly close: () => void }> {

@@ -29,7 +29,8 @@ export async function untilFree<T>(call: () => T, { now, deadline, signal }: Pat
         const text = 'Another program keeps the database locked: end it, or let it use the file through this package.'
         throw new ConclaveError('FAILED', text, { cause: error, reason: 'SQLITE_BUSY', outcome: 'not-committed' })
       }
-      if (signal?.aborted === true) throw new ConclaveError('ABORTED', 'Opening the database was aborted.', { cause: signal.reason })
+      if (signal?.aborted === true)
+        throw new ConclaveError('ABORTED', 'Opening the database was aborted.', { cause: signal.reason })
     }
     await sleep(busyPause(attempt))
   }

@@ -180,7 +180,11 @@ export class ChangeRecorder {
   }
 
   #look(): { triggers: string[]; tables: Table[]; untold: Named[] } {
-    const all = (sql: string): string[] => this.#connection.prepare(sql).all([]).map(({ name }) => String(name))
+    const all = (sql: string): string[] =>
+      this.#connection
+        .prepare(sql)
+        .all([])
+        .map(({ name }) => String(name))
     const ours = "name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE '!_conclave!_%' ESCAPE '!'"
     const list = (type: string): string[] =>
       all(`SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = '${type}' AND ${ours} ORDER BY name`)
@@ -197,7 +201,9 @@ export class ChangeRecorder {
         .filter(({ lower }) => users.some(({ of, sql }) => of === name.toLowerCase() && sql.includes(lower)))
         .map((table) => table.name),
     }))
-    const triggers = all("SELECT name FROM sqlite_temp_master WHERE type = 'trigger' AND name LIKE '!_conclave!_%' ESCAPE '!'")
+    const triggers = all(
+      "SELECT name FROM sqlite_temp_master WHERE type = 'trigger' AND name LIKE '!_conclave!_%' ESCAPE '!'",
+    )
     return { triggers, tables, untold }
   }
 }
@@ -225,7 +231,9 @@ function quoted(name: string): string {
 
 function idOf(key: SqlValue | readonly SqlValue[]): string {
   if (Array.isArray(key)) return key.map(idOf).join('\0')
-  return key instanceof Uint8Array ? `b${Buffer.from(key).toString('base64')}` : `${typeof key}${String(key as SqlValue)}`
+  return key instanceof Uint8Array
+    ? `b${Buffer.from(key).toString('base64')}`
+    : `${typeof key}${String(key as SqlValue)}`
 }
 
 function addKey(tally: Tally, id: string, key: SqlValue | readonly SqlValue[]): void {

@@ -2,7 +2,14 @@ import { ConclaveError, type Outcome } from '../errors/index.ts'
 import type { Answer } from './answer.ts'
 import { transact, type TransactionOptions } from './client-transaction.ts'
 import { WriterIdentity } from './identity.ts'
-import { MAX_BATCH, MAX_KEY_LENGTH, MAX_REMEMBERED_OUTCOMES, MAX_WRITE_TIMEOUT_MS, OUTCOME_TIMEOUT_MS, WRITE_TIMEOUT_MS } from './limits.ts'
+import {
+  MAX_BATCH,
+  MAX_KEY_LENGTH,
+  MAX_REMEMBERED_OUTCOMES,
+  MAX_WRITE_TIMEOUT_MS,
+  OUTCOME_TIMEOUT_MS,
+  WRITE_TIMEOUT_MS,
+} from './limits.ts'
 import { METHOD, type WireWrite } from './protocol.ts'
 import { resultFromWire, valueOf, type WireResult } from './result.ts'
 import type { AsyncTx, RunResult, SqlRow, SqlValue, StatementPair, WriteOptions } from './types.ts'
@@ -104,7 +111,9 @@ export class WriteClient {
   async #write(body: Partial<WireWrite>, options: WriteOptions): Promise<unknown> {
     const { key } = options
     if (key !== undefined && (key === '' || key.length > MAX_KEY_LENGTH)) {
-      throw new ConclaveError('INVALID_OPTION', `A key has 1 to ${MAX_KEY_LENGTH} characters.`, { outcome: 'not-committed' })
+      throw new ConclaveError('INVALID_OPTION', `A key has 1 to ${MAX_KEY_LENGTH} characters.`, {
+        outcome: 'not-committed',
+      })
     }
     const timeoutMs = Math.min(options.timeoutMs ?? WRITE_TIMEOUT_MS, MAX_WRITE_TIMEOUT_MS)
     const over: Until = { deadline: this.#now() + timeoutMs, signal: options.signal }

@@ -236,7 +236,11 @@ export class Coordinator {
     return entry.answer
   }
 
-  async #afterwards(entry: Entry, request: Request & { readonly type: 'job' }, context: RequestContext): Promise<Answer> {
+  async #afterwards(
+    entry: Entry,
+    request: Request & { readonly type: 'job' },
+    context: RequestContext,
+  ): Promise<Answer> {
     await entry.answer.catch(() => {})
     return this.#enqueue(request, context)
   }
@@ -274,7 +278,7 @@ export class Coordinator {
 
   async #group(): Promise<void> {
     const entries: Entry[] = []
-    for (let bytes = 0; entries.length < GROUP_WRITES; ) {
+    for (let bytes = 0; entries.length < GROUP_WRITES;) {
       const next = this.#queue.peek()
       if (next === undefined || next.request.type === 'begin') break
       bytes += next.bytes
@@ -338,7 +342,13 @@ export class Coordinator {
     const session = this.#sessions.find(writer, number)
     if (session === undefined || this.#isPast(session)) {
       // Committed before, by this primary or another; or never: its outcome is in the database (rule B11).
-      const item = { request: { type: 'commit', job } as const, context, id: `${writer} ${request.number}`, writer, bytes: 0 }
+      const item = {
+        request: { type: 'commit', job } as const,
+        context,
+        id: `${writer} ${request.number}`,
+        writer,
+        bytes: 0,
+      }
       return this.#add(item)
     }
     this.#sessions.end(session, 'it was committed')

@@ -24,11 +24,16 @@ export function fileIdentity(platform: Platform, file: string): string | undefin
  */
 export function resolveDatabase(platform: Platform, folder: string, file: string): DatabaseFile {
   if (file === '' || file === ':memory:' || file.startsWith('file:') || file.includes('\0')) {
-    throw invalid(`database.file must be the path of a file, which several processes can open; not ${JSON.stringify(file)}.`)
+    throw invalid(
+      `database.file must be the path of a file, which several processes can open; not ${JSON.stringify(file)}.`,
+    )
   }
   const given = path.isAbsolute(file) ? file : path.join(folder, file)
   const stat = platform.stat(given)
-  const real = stat === undefined ? path.join(realDirectory(platform, given), path.basename(given)) : realFile(platform, given, stat)
+  const real =
+    stat === undefined
+      ? path.join(realDirectory(platform, given), path.basename(given))
+      : realFile(platform, given, stat)
   return { path: real, warnings: checkFileSystem(platform, real) }
 }
 
@@ -46,7 +51,10 @@ function realFile(platform: Platform, given: string, stat: FileStat): string {
   try {
     real = platform.realPath(given)
   } catch (error) {
-    throw invalid(`${given} is a symbolic link that leads nowhere: create the file it names, or remove the link.`, error)
+    throw invalid(
+      `${given} is a symbolic link that leads nowhere: create the file it names, or remove the link.`,
+      error,
+    )
   }
   const target = stat.kind === 'symlink' ? platform.stat(real) : stat
   if (target?.kind !== 'file') throw invalid(`${real} is not a regular file.`)

@@ -124,9 +124,14 @@ function guardPragma(statement: string, words: readonly string[], place: Place):
     (place === 'own' && SETTING_OWN.has(name))
   if (allowed) return { definition: false }
   if (SETTING_OWN.has(name)) {
-    throw refused(`PRAGMA ${name} lasts until COMMIT and would reach other members' writes: use it in db.transaction().`)
+    throw refused(
+      `PRAGMA ${name} lasts until COMMIT and would reach other members' writes: use it in db.transaction().`,
+    )
   }
-  const why = name === 'wal_checkpoint' ? 'only the writing connection of the primary checkpoints' : 'it changes a connection that others share'
+  const why =
+    name === 'wal_checkpoint'
+      ? 'only the writing connection of the primary checkpoints'
+      : 'it changes a connection that others share'
   throw refused(`${excerpt(statement)} is refused: ${why}.`)
 }
 

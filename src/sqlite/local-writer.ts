@@ -228,7 +228,8 @@ export class LocalWriter implements Writer {
       case 'answer':
         return JSON.parse(verdict.text) as Answer
       case 'never': {
-        const text = 'A later write of this member began first, so this one was not executed and never will be: send it again.'
+        const text =
+          'A later write of this member began first, so this one was not executed and never will be: send it again.'
         return failed(new ConclaveError('DISCONNECTED', text, { outcome: 'not-committed' }))
       }
       case 'settled': {
@@ -236,7 +237,8 @@ export class LocalWriter implements Writer {
         return failed(new ConclaveError('DISCONNECTED', text, { outcome: 'unknown' }))
       }
       case 'expired': {
-        const text = 'The primary knows nothing of this writer any more: it was away for too long, or the database is another. What became of its last writes is unknown.'
+        const text =
+          'The primary knows nothing of this writer any more: it was away for too long, or the database is another. What became of its last writes is unknown.'
         return failed(new ConclaveError('SESSION_EXPIRED', text, { outcome: 'unknown' }))
       }
       case 'execute':
@@ -406,6 +408,7 @@ function tooManyOutcomes(): ConclaveError {
 function sessionLost(cause: unknown): ConclaveError {
   if (ConclaveError.is(cause, 'TRANSACTION_LOST')) return cause
   if (cause !== undefined) return transactionEnded(cause)
-  const text = 'The transaction is over: its deadline passed, its link was lost, or another primary serves. It was rolled back; run it again.'
+  const text =
+    'The transaction is over: its deadline passed, its link was lost, or another primary serves. It was rolled back; run it again.'
   return new ConclaveError('TRANSACTION_LOST', text, { outcome: 'not-committed' })
 }

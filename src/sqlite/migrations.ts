@@ -22,7 +22,9 @@ export function checksumOf(migration: Migration): string {
  */
 export function checkMigrations(connection: Connection, migrations: readonly Migration[]): number {
   const applied = readMigrations(connection)
-  const differs = applied.findIndex((checksum, at) => at < migrations.length && checksumOf(migrations[at]!) !== checksum)
+  const differs = applied.findIndex(
+    (checksum, at) => at < migrations.length && checksumOf(migrations[at]!) !== checksum,
+  )
   if (differs >= 0) {
     const text = `Migration ${differs + 1} was applied with another text. What was applied cannot change any more: restore its text, and add a new migration at the end.`
     throw new ConclaveError('PROFILE_MISMATCH', text, { data: { migration: differs + 1 } })

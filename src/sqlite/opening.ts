@@ -31,8 +31,7 @@ export interface OpenedOptions extends DatabaseSettings {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface ServeOptions
-  extends WriterEvents, Pick<CoordinatorOptions, 'onLost' | 'onReport' | 'limits'> {
+export interface ServeOptions extends WriterEvents, Pick<CoordinatorOptions, 'onLost' | 'onReport' | 'limits'> {
   /** Of the seat, raised above `OpenedDatabase.term`. */
   readonly term: number
   /** `dev:ino` of the workspace's lock. */

@@ -117,7 +117,10 @@ function write(writer: string, fields: Fields): Request {
     number: whole(fields, 'n', 1),
     watermark: whole(fields, 'a', 0),
     work,
-    key: key === undefined ? undefined : { name: key, digest: digestOf([fields['sql'], fields['batch'], fields['call'], fields['params']]) },
+    key:
+      key === undefined
+        ? undefined
+        : { name: key, digest: digestOf([fields['sql'], fields['batch'], fields['call'], fields['params']]) },
     bytes: bytes + OVERHEAD_BYTES,
   }
 }
@@ -129,10 +132,14 @@ function workOf(fields: Fields): { readonly work: Work; readonly bytes: number }
   }
   if (typeof fields['call'] === 'string') {
     const { call: name, params } = fields as { readonly call: string; readonly params?: unknown }
-    return { work: { type: 'procedure', name, params }, bytes: params === undefined ? 0 : JSON.stringify(params).length }
+    return {
+      work: { type: 'procedure', name, params },
+      bytes: params === undefined ? 0 : JSON.stringify(params).length,
+    }
   }
   const { batch } = fields
-  if (!Array.isArray(batch) || batch.length > MAX_BATCH) throw invalid(`A batch is a list of at most ${MAX_BATCH} statements.`)
+  if (!Array.isArray(batch) || batch.length > MAX_BATCH)
+    throw invalid(`A batch is a list of at most ${MAX_BATCH} statements.`)
   const statements = batch.map((pair: unknown): StatementPair => {
     const [sql, params] = Array.isArray(pair) ? (pair as readonly unknown[]) : []
     if (typeof sql !== 'string') throw invalid('A statement of a batch is [sql, params].')

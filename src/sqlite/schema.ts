@@ -50,7 +50,8 @@ export function readTerm(connection: Connection): TermRow | undefined {
   const row = connection.prepare('SELECT term, lock, layout FROM _conclave_term').get([])
   if (row === undefined) return undefined
   if (Number(row['layout']) > LAYOUT) {
-    const text = 'The database was served by a later version of this package, which keeps its tables in another way: update this program.'
+    const text =
+      'The database was served by a later version of this package, which keeps its tables in another way: update this program.'
     throw new ConclaveError('UNSUPPORTED', text)
   }
   return { term: Number(row['term']), lock: String(row['lock']) }

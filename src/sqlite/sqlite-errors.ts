@@ -49,7 +49,11 @@ const EXTENDED: Readonly<Record<number, string>> = {
 /** SQLite's extended result code of an error of the driver; `undefined` for an error of another kind. */
 export function sqliteCode(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null) return undefined
-  const { errcode, code, data } = error as { errcode?: unknown; code?: unknown; data?: { extendedCode?: unknown } | null }
+  const { errcode, code, data } = error as {
+    errcode?: unknown
+    code?: unknown
+    data?: { extendedCode?: unknown } | null
+  }
   if (code === 'ERR_SQLITE_ERROR' && typeof errcode === 'number') return errcode
   return ConclaveError.is(error) && typeof data?.extendedCode === 'number' ? data.extendedCode : undefined
 }

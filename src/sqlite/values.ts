@@ -80,9 +80,13 @@ export function fromWire(value: unknown): SqlValue {
     if (typeof b === 'string') return new Uint8Array(Buffer.from(b, 'base64'))
     if (n === '-0' || n === 'Infinity' || n === '-Infinity') return Number(n)
   }
-  throw new ConclaveError('INVALID_PARAMS', 'A value that no member of this version sends stands among the parameters.', {
-    outcome: 'not-committed',
-  })
+  throw new ConclaveError(
+    'INVALID_PARAMS',
+    'A value that no member of this version sends stands among the parameters.',
+    {
+      outcome: 'not-committed',
+    },
+  )
 }
 
 /** @throws `INVALID_PARAMS` */

@@ -14,8 +14,14 @@ CREATE TABLE log(id INTEGER PRIMARY KEY, said TEXT);
 CREATE TRIGGER logging AFTER UPDATE ON plain BEGIN INSERT INTO log(said) VALUES ('changed'); END;
 `
 
-async function feed(t: Parameters<typeof serve>[0], procedures?: ReadonlyMap<string, Procedure>): Promise<{ primary: Primary; of: (write: Promise<unknown>) => Promise<unknown[]> }> {
-  const primary = await serve(t, freshWorkspace(t), { migrations: [TABLES], ...(procedures === undefined ? {} : { procedures }) })
+async function feed(
+  t: Parameters<typeof serve>[0],
+  procedures?: ReadonlyMap<string, Procedure>,
+): Promise<{ primary: Primary; of: (write: Promise<unknown>) => Promise<unknown[]> }> {
+  const primary = await serve(t, freshWorkspace(t), {
+    migrations: [TABLES],
+    ...(procedures === undefined ? {} : { procedures }),
+  })
   const of = async (write: Promise<unknown>): Promise<unknown[]> => {
     primary.events.length = 0
     await write
@@ -32,16 +38,39 @@ describe('C10: the change feed', () => {
     const client = primary.client()
     assert.deepEqual(primary.events, [{ type: 'resync', reason: 'term' }], 'B20: a new term says resync')
     await client.run('SELECT 1')
-    assert.deepEqual(await of(client.run("INSERT INTO note(text) VALUES ('a'), ('b')")), [['insert', 'note', 2, [1, 2]]])
+    assert.deepEqual(await of(client.run("INSERT INTO note(text) VALUES ('a'), ('b')")), [
+      ['insert', 'note', 2, [1, 2]],
+    ])
     const [[operation, table, count, keys] = []] = (await of(client.run('UPDATE note SET id = id + 10'))) as unknown[][]
     assert.deepEqual([operation, table, count], ['update', 'note', 2])
-    assert.deepEqual((keys as number[]).sort((a, b) => a - b), [1, 2, 11, 12], 'the old keys and the new ones')
-    assert.deepEqual(await of(client.run("INSERT INTO pair VALUES ('x', 1, 0), ('x', 2, 0)")), [['insert', 'pair', 2, [['x', 1], ['x', 2]]]])
+    assert.deepEqual(
+      (keys as number[]).sort((a, b) => a - b),
+      [1, 2, 11, 12],
+      'the old keys and the new ones',
+    )
+    assert.deepEqual(await of(client.run("INSERT INTO pair VALUES ('x', 1, 0), ('x', 2, 0)")), [
+      [
+        'insert',
+        'pair',
+        2,
+        [
+          ['x', 1],
+          ['x', 2],
+        ],
+      ],
+    ])
     assert.deepEqual(await of(client.run('INSERT INTO plain VALUES (1)')), [['insert', 'plain', 1, undefined]])
-    assert.deepEqual(await of(client.run('UPDATE plain SET x = 2')), [['update', 'plain', 1, undefined], ['insert', 'log', 1, [1]]])
+    assert.deepEqual(await of(client.run('UPDATE plain SET x = 2')), [
+      ['update', 'plain', 1, undefined],
+      ['insert', 'log', 1, [1]],
+    ])
     const bytes = new Uint8Array([1, 2])
-    assert.deepEqual(await of(client.run('INSERT INTO "odd ""name" VALUES (?)', [bytes])), [['insert', 'odd "name', 1, [bytes]]])
-    assert.deepEqual(await of(client.run('INSERT INTO note(id) VALUES (?)', [2n ** 60n])), [['insert', 'note', 1, [2n ** 60n]]])
+    assert.deepEqual(await of(client.run('INSERT INTO "odd ""name" VALUES (?)', [bytes])), [
+      ['insert', 'odd "name', 1, [bytes]],
+    ])
+    assert.deepEqual(await of(client.run('INSERT INTO note(id) VALUES (?)', [2n ** 60n])), [
+      ['insert', 'note', 1, [2n ** 60n]],
+    ])
     assert.deepEqual(await of(client.run('SELECT * FROM note')), [])
     assert.deepEqual(await of(client.run('UPDATE note SET text = 1 WHERE id = 999')), [])
   })
@@ -52,7 +81,10 @@ describe('C10: the change feed', () => {
     await client.batch([["INSERT INTO note VALUES (1, 'a'), (2, 'b')"], ['INSERT INTO child VALUES (7, 1)']])
     const events = await of(client.run('DELETE FROM note WHERE id = 1'))
     assert.deepEqual(events.map(String).sort(), ['delete,child,1,7', 'delete,note,1,1'])
-    const failing = [client.run('INSERT INTO plain VALUES (1)'), client.batch([["INSERT INTO pair VALUES ('p', 1, 1)"], ["INSERT INTO note VALUES (2, 'x')"]])]
+    const failing = [
+      client.run('INSERT INTO plain VALUES (1)'),
+      client.batch([["INSERT INTO pair VALUES ('p', 1, 1)"], ["INSERT INTO note VALUES (2, 'x')"]]),
+    ]
     assert.deepEqual(await of(Promise.allSettled(failing)), [['insert', 'plain', 1, undefined]])
     const thrown = client.transaction(async (tx) => {
       await tx.run('INSERT INTO plain VALUES (2)')
@@ -64,19 +96,27 @@ describe('C10: the change feed', () => {
       await assert.rejects(tx.run("INSERT INTO note VALUES (2, 'x')"))
       await tx.run("INSERT INTO pair VALUES ('p', 2, 1)")
     })
-    assert.deepEqual(await of(transaction), [['insert', 'plain', 1, undefined], ['insert', 'pair', 1, [['p', 2]]]])
+    assert.deepEqual(await of(transaction), [
+      ['insert', 'plain', 1, undefined],
+      ['insert', 'pair', 1, [['p', 2]]],
+    ])
   })
 
   test('C10: past a bound keys are left out, and past another there is one resync', async (t) => {
     const many: [string, Procedure][] = [
-      ['tables', (tx) => {
-        for (let n = 0; n <= MAX_CHANGES; n++) tx.exec(`INSERT INTO t${n} VALUES (1)`)
-      }],
+      [
+        'tables',
+        (tx) => {
+          for (let n = 0; n <= MAX_CHANGES; n++) tx.exec(`INSERT INTO t${n} VALUES (1)`)
+        },
+      ],
     ]
     const { primary, of } = await feed(t, new Map(many))
     const client = primary.client()
     const insert = (count: number): Promise<unknown> =>
-      client.run(`WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ${count}) INSERT INTO note(text) SELECT random() FROM n`)
+      client.run(
+        `WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ${count}) INSERT INTO note(text) SELECT random() FROM n`,
+      )
     const [[, , count, keys] = []] = (await of(insert(MAX_CHANGED_KEYS))) as unknown[][]
     assert.deepEqual([count, (keys as unknown[]).length], [MAX_CHANGED_KEYS, MAX_CHANGED_KEYS])
     assert.deepEqual(await of(insert(MAX_CHANGED_KEYS + 1)), [['insert', 'note', MAX_CHANGED_KEYS + 1, undefined]])
@@ -88,9 +128,16 @@ describe('C10: the change feed', () => {
   test('C10: it follows the schema: tables made, renamed, dropped, by us and by others', async (t) => {
     const { primary, of } = await feed(t)
     const client = primary.client()
-    assert.deepEqual(await of(client.batch([['CREATE TABLE made(id INTEGER PRIMARY KEY, x)'], ['INSERT INTO made VALUES (1, 1)']])), ['resync schema'])
+    assert.deepEqual(
+      await of(client.batch([['CREATE TABLE made(id INTEGER PRIMARY KEY, x)'], ['INSERT INTO made VALUES (1, 1)']])),
+      ['resync schema'],
+    )
     assert.deepEqual(await of(client.run('INSERT INTO made VALUES (2, 1)')), [['insert', 'made', 1, [2]]])
-    await client.batch([['ALTER TABLE made RENAME TO renamed'], ['ALTER TABLE renamed RENAME COLUMN id TO key'], ['ALTER TABLE renamed DROP COLUMN x']])
+    await client.batch([
+      ['ALTER TABLE made RENAME TO renamed'],
+      ['ALTER TABLE renamed RENAME COLUMN id TO key'],
+      ['ALTER TABLE renamed DROP COLUMN x'],
+    ])
     assert.deepEqual(await of(client.run('INSERT INTO renamed VALUES (3)')), [['insert', 'renamed', 1, [3]]])
     await client.batch([['DROP TABLE renamed'], ['CREATE TABLE renamed(a, b, PRIMARY KEY (b, a))']])
     assert.deepEqual(await of(client.run('INSERT INTO renamed VALUES (1, 2)')), [['insert', 'renamed', 1, [[2, 1]]]])
@@ -117,7 +164,13 @@ describe('C10: the change feed', () => {
   })
 
   test('C10: keys survive JSON', () => {
-    const event: FeedEvent = { type: 'changed', table: 'a', operation: 'update', count: 2, keys: [2n ** 60n, [new Uint8Array([1]), 'x'], 5] }
+    const event: FeedEvent = {
+      type: 'changed',
+      table: 'a',
+      operation: 'update',
+      count: 2,
+      keys: [2n ** 60n, [new Uint8Array([1]), 'x'], 5],
+    }
     assert.deepEqual(feedFromWire(json(feedToWire(event))), event)
     const bare = feedFromWire(json(feedToWire({ ...event, keys: undefined })))
     assert.deepEqual(bare, { ...event, keys: undefined })

@@ -21,7 +21,14 @@ function client(): { client: WriteClient; asked: Asked[]; next: (method: string)
     now,
     send: (method, params, { deadline, signal }) =>
       new Promise((resolve, reject) => {
-        asked.push({ method, params: params as Record<string, unknown>, deadline, signal, answer: resolve, fail: reject })
+        asked.push({
+          method,
+          params: params as Record<string, unknown>,
+          deadline,
+          signal,
+          answer: resolve,
+          fail: reject,
+        })
       }),
   })
   const next = async (method: string): Promise<Asked> => {
@@ -114,7 +121,11 @@ describe('C4: three outcomes', () => {
   test("C4: a failure of the primary's is final and not committed", async () => {
     const { client: c, next } = await opened()
     const write = c.run('x')
-    const error = { code: -32018, message: 'taken', data: { code: 'CONFLICT', outcome: 'not-committed', data: { sqlite: 'S' } } }
+    const error = {
+      code: -32018,
+      message: 'taken',
+      data: { code: 'CONFLICT', outcome: 'not-committed', data: { sqlite: 'S' } },
+    }
     ;(await next(METHOD.WRITE)).answer({ error })
     await assert.rejects(write, code('CONFLICT', 'not-committed'))
     const after = c.run('x')
@@ -130,7 +141,10 @@ describe('C4: three outcomes', () => {
     write.catch(() => {})
     ;(await next(METHOD.WRITE)).fail(lost('unknown'))
     ;(await next(METHOD.OUTCOME)).fail(lost('unknown'))
-    await assert.rejects(write, (error: ConclaveError) => code('DISCONNECTED', 'unknown')(error) && error.key === 'mine')
+    await assert.rejects(
+      write,
+      (error: ConclaveError) => code('DISCONNECTED', 'unknown')(error) && error.key === 'mine',
+    )
     // The key is the caller's own: another primary may know it.
     const outcome = c.outcome('mine')
     const question = await next(METHOD.OUTCOME)
@@ -141,7 +155,10 @@ describe('C4: three outcomes', () => {
 
   test('C4: before it was sent nothing is unknown', async () => {
     const { client: c, asked } = await opened()
-    await assert.rejects(c.run('x', [], { signal: AbortSignal.abort(new Error('no')) }), code('ABORTED', 'not-committed'))
+    await assert.rejects(
+      c.run('x', [], { signal: AbortSignal.abort(new Error('no')) }),
+      code('ABORTED', 'not-committed'),
+    )
     await assert.rejects(c.run('x', [], { timeoutMs: 0 }), code('TIMEOUT', 'not-committed'))
     await assert.rejects(c.run('x', [Infinity]), code('INVALID_PARAMS', 'not-committed'))
     await assert.rejects(c.run('x', [], { key: '' }), code('INVALID_OPTION', 'not-committed'))

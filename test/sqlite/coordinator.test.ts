@@ -14,12 +14,23 @@ interface Sent {
 }
 
 /** Requests by hand: numbers as a test wants them. */
-function writer(primary: Primary, w = 'w'): {
+function writer(
+  primary: Primary,
+  w = 'w',
+): {
   open(): Promise<Sent>
-  write(n: number, text: string, more?: { a?: number; deadline?: number; signal?: AbortSignal; key?: string; sql?: string }): Promise<Sent>
+  write(
+    n: number,
+    text: string,
+    more?: { a?: number; deadline?: number; signal?: AbortSignal; key?: string; sql?: string },
+  ): Promise<Sent>
   outcome(n: number): Promise<unknown>
 } {
-  const send = (method: string, params: object, { deadline = now() + LATER, signal }: { deadline?: number | undefined; signal?: AbortSignal | undefined } = {}): Promise<Sent> =>
+  const send = (
+    method: string,
+    params: object,
+    { deadline = now() + LATER, signal }: { deadline?: number | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<Sent> =>
     ask(primary.coordinator, method, { w, ...params }, { member: w, deadline, signal }) as Promise<Sent>
   return {
     open: () => send(METHOD.OPEN, {}),
@@ -86,7 +97,10 @@ describe('A6: exactly once', () => {
     assert.equal(await w.outcome(2), 'unknown')
     assert.equal(await w.outcome(3), 'committed')
     const row = foreign(t, primary.path).prepare('SELECT last, watermark, outcomes FROM _conclave_writers').get()!
-    assert.deepEqual([row['last'], row['watermark'], (JSON.parse(String(row['outcomes'])) as unknown[]).length], [3, 2, 1])
+    assert.deepEqual(
+      [row['last'], row['watermark'], (JSON.parse(String(row['outcomes'])) as unknown[]).length],
+      [3, 2, 1],
+    )
     assert.deepEqual(notes(foreign(t, primary.path)), ['a', 'b', 'c'])
   })
 
@@ -108,7 +122,10 @@ describe('A6: exactly once', () => {
     primary.coordinator.memberLeft('gone')
     await writer(primary, 'stays').write(2, 'z')
     const database = foreign(t, primary.path)
-    assert.equal(typeof database.prepare("SELECT closed FROM _conclave_writers WHERE writer = 'gone'").get()?.['closed'], 'number')
+    assert.equal(
+      typeof database.prepare("SELECT closed FROM _conclave_writers WHERE writer = 'gone'").get()?.['closed'],
+      'number',
+    )
     await primary.close()
     database.exec("UPDATE _conclave_writers SET closed = closed - 86400001 WHERE writer = 'gone'")
     primary = await serve(t, workspace)
@@ -127,7 +144,10 @@ describe('A6: exactly once', () => {
     primary = await serve(t, workspace)
     client = primary.client()
     assert.deepEqual(await client.run(INSERT, ['a'], { key: 'order-1' }), first)
-    await assert.rejects(client.run(INSERT, ['other'], { key: 'order-1' }), code('CONFLICT', 'not-committed', /one key, one write/))
+    await assert.rejects(
+      client.run(INSERT, ['other'], { key: 'order-1' }),
+      code('CONFLICT', 'not-committed', /one key, one write/),
+    )
     assert.equal(await client.outcome('order-1'), 'committed')
     assert.equal(await client.outcome('order-9'), 'not-committed')
     const [once, twice] = await Promise.all([1, 2].map(() => client.run(INSERT, ['c'], { key: 'same time' })))
@@ -141,7 +161,7 @@ describe('A14, C4: what is too late or given up never starts', () => {
     const primary = await serve(t, freshWorkspace(t))
     const w = writer(primary)
     await w.open()
-    assert.equal(refusal(await w.write(1, 'late', { deadline: now() - 1 })), 'TIMEOUT not-committed')
+    assert.equal(refusal(await w.write(1, 'late', { deadline: now() - 1000 })), 'TIMEOUT not-committed')
     // It waits behind a transaction for longer than it has.
     const client = primary.client('t')
     const ends = await client.transaction(async () => {
@@ -182,7 +202,12 @@ describe('A14, C4: what is too late or given up never starts', () => {
     assert.equal(await w.outcome(2), 'not-committed')
     assert.equal(refusal(await w.write(2, 'an old copy')), 'DISCONNECTED not-committed')
     assert.equal(refusal(await w.write(3, 'b')), 'ok')
-    const other = ask(primary.coordinator, METHOD.OUTCOME, { w: 'x', of: 'w', n: 4 }, { member: 'x', deadline: now() + LATER })
+    const other = ask(
+      primary.coordinator,
+      METHOD.OUTCOME,
+      { w: 'x', of: 'w', n: 4 },
+      { member: 'x', deadline: now() + LATER },
+    )
     assert.deepEqual(await other, { ok: 'unknown' }, 'another one may ask, and burns nothing')
     assert.equal(refusal(await w.write(4, 'c')), 'ok')
   })

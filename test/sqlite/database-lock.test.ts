@@ -25,7 +25,10 @@ test('A2: it is held by another process, and free when that is killed', async (t
   const workspace = freshWorkspace(t)
   const program = spawnProgram(t, join(import.meta.dirname, 'programs', 'primary.ts'), [workspace.folder])
   const { path } = await program.ready<{ path: string }>()
-  assert.throws(() => lockDatabase(posixPlatform(), path, 'x'), code('DATABASE_IN_USE', undefined, new RegExp(workspace.folder)))
+  assert.throws(
+    () => lockDatabase(posixPlatform(), path, 'x'),
+    code('DATABASE_IN_USE', undefined, new RegExp(workspace.folder)),
+  )
   await program.kill()
   lockDatabase(posixPlatform(), path, 'x').close()
 })

@@ -10,8 +10,17 @@ test('integers are numbers where that is exact, and bigint beyond; bytes and nul
   const insert = db.prepare('INSERT INTO a(v) VALUES (?) RETURNING v')
   for (const value of [2n ** 62n, 5n, null, new Uint8Array([1, 0, 255]), 'x', 1.5]) insert.all([value])
   const expected = [2n ** 62n, 5, null, new Uint8Array([1, 0, 255]), 'x', 1.5]
-  assert.deepEqual(db.prepare('SELECT v FROM a').all([]).map((row) => row['v']), expected)
-  assert.deepEqual([...db.prepare('SELECT v FROM a').iterate([])].map((row) => row['v']), expected)
+  assert.deepEqual(
+    db
+      .prepare('SELECT v FROM a')
+      .all([])
+      .map((row) => row['v']),
+    expected,
+  )
+  assert.deepEqual(
+    [...db.prepare('SELECT v FROM a').iterate([])].map((row) => row['v']),
+    expected,
+  )
   assert.deepEqual(db.prepare('SELECT v FROM a WHERE id = 1').get([])?.['v'], 2n ** 62n)
   assert.equal(db.prepare('SELECT v FROM a WHERE id = 99').get([]), undefined)
   const { lastInsertRowid } = db.prepare('INSERT INTO a(id) VALUES (?)').run([2n ** 60n])
@@ -24,7 +33,10 @@ test('a reader reads large integers too, and its snapshot ends with each read', 
   db.exec(`CREATE TABLE a(v); INSERT INTO a VALUES (1), (${2n ** 60n})`)
   const reader = (await nodeSqlite()).open(path, { readOnly: true })
   const all = reader.prepare('SELECT v FROM a')
-  assert.deepEqual(all.all([]).map((row) => row['v']), [1, 2n ** 60n])
+  assert.deepEqual(
+    all.all([]).map((row) => row['v']),
+    [1, 2n ** 60n],
+  )
   db.exec('INSERT INTO a VALUES (3)')
   assert.equal(all.all([]).length, 3)
   reader.close()
@@ -46,13 +58,18 @@ test('a statement tells whether it yields rows', async (t) => {
   const db = await connection(t)
   db.exec('CREATE TABLE a(v)')
   const yields = (sql: string): boolean => db.prepare(sql).returnsRows
-  assert.deepEqual(['SELECT 1', 'VALUES (1)', 'INSERT INTO a VALUES (1) RETURNING v', 'PRAGMA user_version'].map(yields), [true, true, true, true])
+  assert.deepEqual(
+    ['SELECT 1', 'VALUES (1)', 'INSERT INTO a VALUES (1) RETURNING v', 'PRAGMA user_version'].map(yields),
+    [true, true, true, true],
+  )
   assert.deepEqual(['INSERT INTO a VALUES (1)', 'DELETE FROM a'].map(yields), [false, false])
 })
 
 test("errors carry SQLite's extended code; a violated constraint is CONFLICT", async (t) => {
   const db = await connection(t)
-  db.exec('CREATE TABLE a(id INTEGER PRIMARY KEY, u UNIQUE, n NOT NULL DEFAULT 1, c CHECK (c > 0)); INSERT INTO a(id, u) VALUES (1, 1)')
+  db.exec(
+    'CREATE TABLE a(id INTEGER PRIMARY KEY, u UNIQUE, n NOT NULL DEFAULT 1, c CHECK (c > 0)); INSERT INTO a(id, u) VALUES (1, 1)',
+  )
   const caught = (sql: string, params: never[] = []): ReturnType<typeof statementError> => {
     try {
       db.prepare(sql).run(params)

@@ -50,7 +50,14 @@ describe('A3: what ends or leaves the transaction is refused in every disguise',
 
 test('A3: every PRAGMA outside a short list is refused', () => {
   for (const place of PLACES) {
-    for (const fine of ['table_info(note)', 'main.table_info("a b")', 'user_version', 'integrity_check', 'foreign_keys', 'data_version']) {
+    for (const fine of [
+      'table_info(note)',
+      'main.table_info("a b")',
+      'user_version',
+      'integrity_check',
+      'foreign_keys',
+      'data_version',
+    ]) {
       guard(`PRAGMA ${fine}`, place)
     }
     for (const bad of [
@@ -73,7 +80,10 @@ test('A3: every PRAGMA outside a short list is refused', () => {
   }
   assert.throws(() => guard('PRAGMA user_version = 3', 'read'), code('INVALID_PARAMS'))
   guard('PRAGMA user_version = 3', 'write')
-  assert.throws(() => guard('PRAGMA defer_foreign_keys = 1', 'write'), code('INVALID_PARAMS', undefined, /db\.transaction/))
+  assert.throws(
+    () => guard('PRAGMA defer_foreign_keys = 1', 'write'),
+    code('INVALID_PARAMS', undefined, /db\.transaction/),
+  )
   guard('PRAGMA defer_foreign_keys = 1', 'own')
 })
 
@@ -86,11 +96,20 @@ test('A3: text after the first statement is an error, not dropped in silence', (
   ]) {
     assert.throws(() => guard(sql, 'write'), code('INVALID_PARAMS', 'not-committed', /after the first statement/), sql)
   }
-  for (const sql of ['SELECT 1;', 'SELECT 1; -- the end', 'SELECT 1;;/* ; */;', "SELECT ';'", 'SELECT 1 AS "a;b"', 'SELECT `;`, [;]', "SELECT 'it''s; so'"]) {
+  for (const sql of [
+    'SELECT 1;',
+    'SELECT 1; -- the end',
+    'SELECT 1;;/* ; */;',
+    "SELECT ';'",
+    'SELECT 1 AS "a;b"',
+    'SELECT `;`, [;]',
+    "SELECT 'it''s; so'",
+  ]) {
     guard(sql, 'write')
   }
   assert.throws(() => guard('SELECT 1\0; COMMIT', 'write'), code('INVALID_PARAMS', undefined, /NUL/))
-  for (const sql of ['', ' ', '-- x', '/* x', ';']) assert.throws(() => guard(sql, 'write'), code('INVALID_PARAMS'), sql)
+  for (const sql of ['', ' ', '-- x', '/* x', ';'])
+    assert.throws(() => guard(sql, 'write'), code('INVALID_PARAMS'), sql)
 })
 
 test('a trigger is one statement, to its END', () => {
@@ -120,8 +139,35 @@ test('reads only read; what is TEMP is refused; definitions are told', () => {
 
 test('A3: whatever SQLite takes for the end of a transaction never passes', () => {
   const piece = fc.constantFrom(
-    'COMMIT', 'end', 'SELECT 1', ';', ' ', '\n', '--x\n', '/*', '*/', "'", '"', '`', '[', ']', 'EXPLAIN', 'BEGIN', 'CREATE TRIGGER t AFTER INSERT ON a',
-    '\uFEFF', '\u00a0', '\v', '-', '/', 'x', '(', ')', ',', '$a', '?1', "x'00'",
+    'COMMIT',
+    'end',
+    'SELECT 1',
+    ';',
+    ' ',
+    '\n',
+    '--x\n',
+    '/*',
+    '*/',
+    "'",
+    '"',
+    '`',
+    '[',
+    ']',
+    'EXPLAIN',
+    'BEGIN',
+    'CREATE TRIGGER t AFTER INSERT ON a',
+    '\uFEFF',
+    '\u00a0',
+    '\v',
+    '-',
+    '/',
+    'x',
+    '(',
+    ')',
+    ',',
+    '$a',
+    '?1',
+    "x'00'",
   )
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 10 }), (pieces) => {

@@ -32,7 +32,10 @@ test('a statement that keeps its first rows when it fails (OR FAIL) keeps none',
   const client = primary.client()
   await client.run(INSERT, ['taken'])
   await assert.rejects(client.run("INSERT OR FAIL INTO note(text) VALUES ('x'), ('taken')"), code('CONFLICT'))
-  const batch = client.batch([[INSERT, ['y']], [INSERT, ['taken']]])
+  const batch = client.batch([
+    [INSERT, ['y']],
+    [INSERT, ['taken']],
+  ])
   await assert.rejects(batch, code('CONFLICT', 'not-committed'))
   assert.deepEqual(notes(foreign(t, primary.path)), ['taken'])
 })
@@ -61,7 +64,8 @@ describe('A3: the group ends behind the coordinator', () => {
   const bombs: Record<string, (client: ReturnType<Awaited<ReturnType<typeof serve>>['client']>) => Promise<unknown>> = {
     'INSERT OR ROLLBACK': (client) => client.run("INSERT OR ROLLBACK INTO note(text) VALUES ('a')"),
     'RAISE(ROLLBACK)': (client) => client.run('INSERT INTO bomb VALUES (1)'),
-    'a batch': (client) => client.batch([[INSERT, ['in batch']], ['INSERT INTO bomb VALUES (1)'], [INSERT, ['behind']]]),
+    'a batch': (client) =>
+      client.batch([[INSERT, ['in batch']], ['INSERT INTO bomb VALUES (1)'], [INSERT, ['behind']]]),
     'a procedure that swallows it': (client) => client.call('swallow', undefined),
     'a procedure that goes on': (client) => client.call('goOn', undefined),
     'a deferred foreign key, found at COMMIT': (client) => client.run('INSERT INTO child(parent) VALUES (99)'),
@@ -158,12 +162,17 @@ describe('A4: procedures are synchronous', () => {
     })
     const primary = await serve(t, freshWorkspace(t), { procedures: given })
     const client = primary.client()
-    await assert.rejects(client.call('fail', undefined), (error: { reason: string; data: unknown; outcome: string }) => {
-      assert.deepEqual([error.reason, error.data, error.outcome], ['FULL', { beds: 0 }, 'not-committed'])
-      return true
-    })
-    for (const name of ['bad', 'bytes']) await assert.rejects(client.call(name, undefined), code('INVALID_RESULT', 'not-committed'))
-    for (const name of ['guarded', 'prepared']) await assert.rejects(client.call(name, undefined), code('INVALID_PARAMS', 'not-committed'))
+    await assert.rejects(
+      client.call('fail', undefined),
+      (error: { reason: string; data: unknown; outcome: string }) => {
+        assert.deepEqual([error.reason, error.data, error.outcome], ['FULL', { beds: 0 }, 'not-committed'])
+        return true
+      },
+    )
+    for (const name of ['bad', 'bytes'])
+      await assert.rejects(client.call(name, undefined), code('INVALID_RESULT', 'not-committed'))
+    for (const name of ['guarded', 'prepared'])
+      await assert.rejects(client.call(name, undefined), code('INVALID_PARAMS', 'not-committed'))
     for (const name of ['none', '__proto__', 'constructor']) {
       await assert.rejects(client.call(name, undefined), code('METHOD_NOT_FOUND', 'not-committed', /fail, bad/))
     }
@@ -176,8 +185,19 @@ test('results: rows of RETURNING, changes, large integers, and a bound', async (
   const primary = await serve(t, freshWorkspace(t))
   const client = primary.client()
   await client.run('CREATE TABLE big(id INTEGER PRIMARY KEY, v)')
-  const made = await client.run('INSERT INTO big(id, v) VALUES (?, ?), (?, ?) RETURNING id, v', [2n ** 60n, new Uint8Array([7]), 1, null])
-  assert.deepEqual(made.rows.map((row) => ({ ...row })), [{ id: 2n ** 60n, v: new Uint8Array([7]) }, { id: 1, v: null }])
+  const made = await client.run('INSERT INTO big(id, v) VALUES (?, ?), (?, ?) RETURNING id, v', [
+    2n ** 60n,
+    new Uint8Array([7]),
+    1,
+    null,
+  ])
+  assert.deepEqual(
+    made.rows.map((row) => ({ ...row })),
+    [
+      { id: 2n ** 60n, v: new Uint8Array([7]) },
+      { id: 1, v: null },
+    ],
+  )
   assert.deepEqual([made.changes, made.lastInsertRowid], [2, 1])
   assert.equal((await client.run('INSERT INTO big(id) VALUES (?)', [2n ** 61n])).lastInsertRowid, 2n ** 61n)
   assert.equal((await client.run('UPDATE big SET v = 1')).changes, 3)

@@ -6,7 +6,10 @@ import { defer } from '../support/index.ts'
 import { code, foreign, freshWorkspace, serve, TABLE } from './support.ts'
 
 const rows = (path: string, t: { after(hook: () => unknown): void }, sql: string): SqlRow[] =>
-  foreign(t, path).prepare(sql).all().map((row) => ({ ...row }) as SqlRow)
+  foreign(t, path)
+    .prepare(sql)
+    .all()
+    .map((row) => ({ ...row }) as SqlRow)
 
 describe('C9: migrations', () => {
   test('C9: run once, in order, SQL and functions; the next primary finds them', async (t) => {
@@ -31,25 +34,41 @@ describe('C9: migrations', () => {
 
   for (const [what, broken, cause] of [
     ['a statement that fails half-way', 'INSERT INTO note(text) VALUES (1); INSERT INTO nowhere VALUES (1)', /nowhere/],
-    ['a statement that ends the transaction', "INSERT INTO note(text) VALUES ('x'); INSERT OR ROLLBACK INTO note(id) VALUES (1), (1)", /./],
+    [
+      'a statement that ends the transaction',
+      "INSERT INTO note(text) VALUES ('x'); INSERT OR ROLLBACK INTO note(id) VALUES (1), (1)",
+      /./,
+    ],
     ['COMMIT', "INSERT INTO note(text) VALUES ('x'); COMMIT; INSERT INTO nowhere VALUES (1)", /COMMIT/],
-    ['a function that throws', (tx: Tx) => {
-      tx.exec("INSERT INTO note(text) VALUES ('x')")
-      throw new Error('no more')
-    }, /no more/],
-    ['a function that goes on after its transaction was ended', (tx: Tx) => {
-      tx.exec("INSERT INTO note(id, text) VALUES (1, 'x')")
-      try {
-        tx.exec('INSERT OR ROLLBACK INTO note(id) VALUES (1)')
-      } catch {}
-      tx.exec("INSERT INTO note(text) VALUES ('y')")
-    }, /ended the transaction/],
-    ['a function that hides that its transaction was ended', (tx: Tx) => {
-      tx.exec("INSERT INTO note(id, text) VALUES (1, 'x')")
-      try {
-        tx.exec('INSERT OR ROLLBACK INTO note(id) VALUES (1)')
-      } catch {}
-    }, /ended the transaction/],
+    [
+      'a function that throws',
+      (tx: Tx) => {
+        tx.exec("INSERT INTO note(text) VALUES ('x')")
+        throw new Error('no more')
+      },
+      /no more/,
+    ],
+    [
+      'a function that goes on after its transaction was ended',
+      (tx: Tx) => {
+        tx.exec("INSERT INTO note(id, text) VALUES (1, 'x')")
+        try {
+          tx.exec('INSERT OR ROLLBACK INTO note(id) VALUES (1)')
+        } catch {}
+        tx.exec("INSERT INTO note(text) VALUES ('y')")
+      },
+      /ended the transaction/,
+    ],
+    [
+      'a function that hides that its transaction was ended',
+      (tx: Tx) => {
+        tx.exec("INSERT INTO note(id, text) VALUES (1, 'x')")
+        try {
+          tx.exec('INSERT OR ROLLBACK INTO note(id) VALUES (1)')
+        } catch {}
+      },
+      /ended the transaction/,
+    ],
   ] as const) {
     test(`C9: each migration and its mark are one transaction: ${what}`, async (t) => {
       const workspace = freshWorkspace(t)
@@ -80,9 +99,15 @@ describe('C9: migrations', () => {
     await first.close()
     const state = (): unknown => rows(first.path, t, 'SELECT term, lock FROM _conclave_term')
     const before = state()
-    await assert.rejects(serve(t, workspace, { migrations: [TABLE] }), code('PROFILE_MISMATCH', undefined, /2 migrations.*brings 1/))
+    await assert.rejects(
+      serve(t, workspace, { migrations: [TABLE] }),
+      code('PROFILE_MISMATCH', undefined, /2 migrations.*brings 1/),
+    )
     const changed = [TABLE, 'ALTER TABLE note ADD COLUMN other TEXT']
-    await assert.rejects(serve(t, workspace, { migrations: changed }), code('PROFILE_MISMATCH', undefined, /Migration 2/))
+    await assert.rejects(
+      serve(t, workspace, { migrations: changed }),
+      code('PROFILE_MISMATCH', undefined, /Migration 2/),
+    )
     assert.deepEqual(state(), before)
     // Line ends and surrounding space are no change.
     await (await serve(t, workspace, { migrations: [`  ${TABLE.replaceAll('\n', '\r\n')}\r\n`, list[1]!] })).close()

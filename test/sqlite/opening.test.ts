@@ -24,7 +24,10 @@ test('A1: a deposed writer commits nothing: the term stands in each transaction'
   await client.run(INSERT, ['before'])
   foreign(t, primary.path).exec('UPDATE _conclave_term SET term = 4')
   let settled = false
-  void client.run(INSERT, ['after']).catch(() => {}).finally(() => (settled = true))
+  void client
+    .run(INSERT, ['after'])
+    .catch(() => {})
+    .finally(() => (settled = true))
   await until(() => primary.lost.length > 0, 'the primary to notice')
   assert.equal(primary.lost[0]!.code, 'STALE_TERM')
   assert.equal(settled, false, 'no reply while links may be open')
@@ -35,7 +38,10 @@ test('A1: a deposed writer commits nothing: the term stands in each transaction'
 
 for (const [what, lose] of [
   ["the workspace's lock is lost", undefined],
-  ['the database was deleted', (path: string) => ['', '-wal', '-shm'].forEach((end) => rmSync(path + end, { force: true }))],
+  [
+    'the database was deleted',
+    (path: string) => ['', '-wal', '-shm'].forEach((end) => rmSync(path + end, { force: true })),
+  ],
   ['the database was moved', (path: string) => renameSync(path, `${path}.old`)],
   ['its lock was deleted', (path: string) => rmSync(`${path}-lock`)],
 ] as const) {
@@ -63,7 +69,10 @@ for (const [what, lose] of [
 
 test('C7: full means synchronous=FULL and fullfsync', async (t) => {
   const workspace = freshWorkspace(t)
-  for (const [durability, synchronous] of [['normal', 1], ['full', 2]] as const) {
+  for (const [durability, synchronous] of [
+    ['normal', 1],
+    ['full', 2],
+  ] as const) {
     const primary = await serve(t, workspace, { durability })
     const client = primary.client()
     const { rows } = await client.run<{ synchronous: number }>('PRAGMA synchronous')

@@ -14,7 +14,10 @@ test('writers are served in turn, each in its order', () => {
   const queue = new FairQueue<Item>()
   for (const writer of ['a', 'b']) for (let n = 0; n < 3; n++) queue.add({ writer, bytes: 1, n })
   queue.add({ writer: 'c', bytes: 1, n: 0 })
-  assert.deepEqual(queue.drain().map(({ writer, n }) => writer + n), ['a0', 'b0', 'c0', 'a1', 'b1', 'a2', 'b2'])
+  assert.deepEqual(
+    queue.drain().map(({ writer, n }) => writer + n),
+    ['a0', 'b0', 'c0', 'a1', 'b1', 'a2', 'b2'],
+  )
 })
 
 test('what is put back comes first again, in its order', () => {
@@ -26,7 +29,11 @@ test('what is put back comes first again, in its order', () => {
   assert.equal(queue.bytes, 14)
   const order = queue.drain().map(({ writer, n }) => writer + n)
   assert.equal(order[0], 'a0')
-  for (const writer of ['a', 'b']) assert.deepEqual(order.filter((item) => item.startsWith(writer)), [0, 1, 2].map((n) => writer + n))
+  for (const writer of ['a', 'b'])
+    assert.deepEqual(
+      order.filter((item) => item.startsWith(writer)),
+      [0, 1, 2].map((n) => writer + n),
+    )
 })
 
 test('bounds in count and bytes, for one writer and for all', () => {
@@ -65,13 +72,19 @@ test('counts are right whatever happens', () => {
         }
         const waiting = all.filter((item) => !taken.includes(item))
         assert.equal(queue.count, waiting.length)
-        assert.equal(queue.bytes, waiting.reduce((sum, { bytes }) => sum + bytes, 0))
+        assert.equal(
+          queue.bytes,
+          waiting.reduce((sum, { bytes }) => sum + bytes, 0),
+        )
       }
       queue.putBack(taken)
       const order = queue.drain()
       for (const writer of ['a', 'b', 'c']) {
         const numbers = order.filter((item) => item.writer === writer).map(({ n }) => n)
-        assert.deepEqual(numbers, [...numbers].sort((x, y) => x - y))
+        assert.deepEqual(
+          numbers,
+          [...numbers].sort((x, y) => x - y),
+        )
       }
       assert.equal(queue.count, 0)
     }),

@@ -42,13 +42,23 @@ test('a reader sees its own acknowledged writes, whatever it has open', async (t
 test('writes, other files and transactions are refused on the reading side', async (t) => {
   const primary = await serve(t, freshWorkspace(t))
   const reader = await readerOf(t, primary)
-  for (const sql of [INSERT, 'BEGIN', 'PRAGMA wal_checkpoint', "ATTACH 'x' AS y", 'SELECT 1; SELECT 2', 'CREATE TABLE x(a)']) {
+  for (const sql of [
+    INSERT,
+    'BEGIN',
+    'PRAGMA wal_checkpoint',
+    "ATTACH 'x' AS y",
+    'SELECT 1; SELECT 2',
+    'CREATE TABLE x(a)',
+  ]) {
     assert.throws(() => reader.prepare(sql), code('INVALID_PARAMS'), sql)
   }
   assert.throws(() => reader.prepare('SELECT * FROM nowhere'), code('FAILED', undefined, /nowhere/))
   assert.throws(() => reader.prepare('SELECT ?').get(NaN), code('INVALID_PARAMS'))
   // What looks like a read and is none is refused by SQLite itself.
-  assert.throws(() => reader.prepare("WITH x(a) AS (VALUES ('w')) INSERT INTO note(text) SELECT a FROM x").all(), code('FAILED'))
+  assert.throws(
+    () => reader.prepare("WITH x(a) AS (VALUES ('w')) INSERT INTO note(text) SELECT a FROM x").all(),
+    code('FAILED'),
+  )
 })
 
 describe('B9: snapshots', () => {
@@ -90,7 +100,10 @@ describe('B9: snapshots', () => {
   test('B9: one that is kept for too long ends with READ_EXPIRED, also when nobody reads on', async (t) => {
     const primary = await serve(t, freshWorkspace(t))
     const client = primary.client()
-    await client.batch([[INSERT, ['a']], [INSERT, ['b']]])
+    await client.batch([
+      [INSERT, ['a']],
+      [INSERT, ['b']],
+    ])
     const reader = await readerOf(t, primary, { iteratorMs: 20 })
     const rows = reader.prepare('SELECT * FROM note').iterate()
     rows.next()
@@ -104,7 +117,10 @@ describe('B9: snapshots', () => {
 
   test('B9: the primary can ask for their end', async (t) => {
     const primary = await serve(t, freshWorkspace(t))
-    await primary.client().batch([[INSERT, ['a']], [INSERT, ['b']]])
+    await primary.client().batch([
+      [INSERT, ['a']],
+      [INSERT, ['b']],
+    ])
     const reader = await readerOf(t, primary)
     const all = reader.prepare('SELECT * FROM note')
     const rows = all.iterate()

@@ -44,7 +44,10 @@ describe('B11: interactive transactions', () => {
       })
     await Promise.all([a.run('SELECT 1'), b.run('SELECT 1')])
     await Promise.all([transaction(a, 'a1'), transaction(a, 'a2'), transaction(b, 'b1'), b.run(INSERT, ['plain'])])
-    assert.deepEqual(order, ['a1', 'b1', 'a2'].flatMap((name) => [`${name} begins`, `${name} ends`]))
+    assert.deepEqual(
+      order,
+      ['a1', 'b1', 'a2'].flatMap((name) => [`${name} begins`, `${name} ends`]),
+    )
   })
 
   test('B11: its deadline rolls it back and lets the others go on; the next step and the commit say so', async (t) => {
@@ -147,7 +150,10 @@ describe('B11: interactive transactions', () => {
       }),
       code('TRANSACTION_LOST', 'not-committed'),
     )
-    await assert.rejects(client.transaction((tx) => tx.run('COMMIT')), code('INVALID_PARAMS'))
+    await assert.rejects(
+      client.transaction((tx) => tx.run('COMMIT')),
+      code('INVALID_PARAMS'),
+    )
     assert.deepEqual(notes(foreign(t, primary.path)), ['taken'])
   })
 

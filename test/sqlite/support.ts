@@ -42,7 +42,11 @@ export function freshWorkspace(t: Scope): Workspace {
 export function foreign(t: Scope, path: string): DatabaseSync {
   const database = new DatabaseSync(path)
   defer(t, () => {
-    if (database.isOpen !== false) database.close()
+    try {
+      database.close()
+    } catch {
+      // The test has closed it.
+    }
   })
   return database
 }
@@ -86,7 +90,10 @@ export class Primary {
 
   /** A member linked to it. */
   client(member = 'm'): WriteClient {
-    return new WriteClient({ now, send: (method, params, over) => ask(this.coordinator, method, params, { member, ...over }) })
+    return new WriteClient({
+      now,
+      send: (method, params, over) => ask(this.coordinator, method, params, { member, ...over }),
+    })
   }
 
   close(): Promise<void> {

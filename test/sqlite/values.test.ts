@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { checkParams, fromWire, narrow, paramsFromWire, paramsToWire, rowsFromWire, rowsToWire } from '../../src/sqlite/values.ts'
+import {
+  checkParams,
+  fromWire,
+  narrow,
+  paramsFromWire,
+  paramsToWire,
+  rowsFromWire,
+  rowsToWire,
+} from '../../src/sqlite/values.ts'
 import { code, json } from './support.ts'
 
 const value = fc.oneof(
@@ -25,7 +33,10 @@ test('every value SQLite stores survives JSON exactly: bigint, bytes, -0, lone s
 test('rows travel with their names once, and any name is a plain column', () => {
   const row = Object.assign(Object.create(null) as Record<string, never>, { ['__proto__']: 1 }) as never
   Object.defineProperty(row, '__proto__', { value: 1, enumerable: true })
-  const rows = [{ a: 1, b: 2n ** 60n, c: Infinity }, { a: null, b: new Uint8Array([1]), c: '' }]
+  const rows = [
+    { a: 1, b: 2n ** 60n, c: Infinity },
+    { a: null, b: new Uint8Array([1]), c: '' },
+  ]
   assert.deepEqual(
     rowsFromWire(json(rowsToWire(rows)) as never).map((got) => ({ ...got })),
     rows,

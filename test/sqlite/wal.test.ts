@@ -50,12 +50,23 @@ describe('B9, B10: the WAL', () => {
     await fill(primary, () => primary.reports.some(({ type }) => type === 'wal'))
     const report = primary.reports.find((found) => found.type === 'wal')!
     if (existsSync('/proc/locks')) assert.deepEqual(report.holders, [program.pid])
-    const refused = code('OVERLOADED', 'not-committed', existsSync('/proc/locks') ? new RegExp(`pid ${program.pid}`) : /snapshot/)
-    await assert.rejects(fill(primary, () => false), refused)
+    const refused = code(
+      'OVERLOADED',
+      'not-committed',
+      existsSync('/proc/locks') ? new RegExp(`pid ${program.pid}`) : /snapshot/,
+    )
+    await assert.rejects(
+      fill(primary, () => false),
+      refused,
+    )
     assert.ok(sizeOf(primary) < 24 * MiB, `bounded: ${sizeOf(primary)}`)
     await program.kill()
     await until(
-      () => client.run('SELECT 1').then(() => true, () => false),
+      () =>
+        client.run('SELECT 1').then(
+          () => true,
+          () => false,
+        ),
       'writes to be taken again',
     )
     assert.deepEqual(primary.coordinator.wal.holders, [])

@@ -8,14 +8,19 @@ import { connection, foreign, freshWorkspace, serve, TABLE } from './support.ts'
 
 const INSERT = 'INSERT INTO note(text) VALUES (?)'
 
-async function watching(t: Scope, sql: string): Promise<{
+async function watching(
+  t: Scope,
+  sql: string,
+): Promise<{
   client: ReturnType<Awaited<ReturnType<typeof serve>>['client']>
   rows: AsyncGenerator<readonly { text: string }[]>
   tell: (event: FeedEvent) => void
   stop: AbortController
   path: string
 }> {
-  const primary = await serve(t, freshWorkspace(t), { migrations: [TABLE, 'CREATE TABLE other(x); CREATE VIEW seen AS SELECT text FROM note'] })
+  const primary = await serve(t, freshWorkspace(t), {
+    migrations: [TABLE, 'CREATE TABLE other(x); CREATE VIEW seen AS SELECT text FROM note'],
+  })
   const reader = new LocalReader({ driver: await nodeSqlite(), path: primary.path })
   defer(t, () => reader.close())
   const listeners = new Set<(event: FeedEvent) => void>()
@@ -82,7 +87,9 @@ describe('B20: watches', () => {
 
 test('the tables of a query, views resolved; a virtual one means all', async (t) => {
   const db = await connection(t)
-  db.exec('CREATE TABLE A(x PRIMARY KEY, y); CREATE TABLE b(x); CREATE VIEW v AS SELECT * FROM A JOIN b USING (x); CREATE INDEX iy ON A(y)')
+  db.exec(
+    'CREATE TABLE A(x PRIMARY KEY, y); CREATE TABLE b(x); CREATE VIEW v AS SELECT * FROM A JOIN b USING (x); CREATE INDEX iy ON A(y)',
+  )
   assert.deepEqual(tablesRead(db, 'SELECT * FROM v'), new Set(['a', 'b']))
   assert.deepEqual(tablesRead(db, 'SELECT y FROM A ORDER BY y'), new Set(['a']))
   assert.deepEqual(tablesRead(db, 'SELECT 1'), new Set())

@@ -174,7 +174,13 @@ export class EventBus implements AsyncDisposable {
 
   /** A source by hand. */
   source(name: string, state: SourceState = 'connecting'): Source {
-    const source = new BusSource(name, state, this, (line) => this.#routes.tellAll(line), () => this.#sources.delete(source))
+    const source = new BusSource(
+      name,
+      state,
+      this,
+      (line) => this.#routes.tellAll(line),
+      () => this.#sources.delete(source),
+    )
     this.#sources.add(source)
     return source
   }

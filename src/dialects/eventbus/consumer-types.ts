@@ -61,7 +61,12 @@ export interface ReceivedEvent extends EventFields {
 }
 
 export type ConsumerNotice =
-  | { readonly type: 'source-status'; readonly source: string; readonly state: SourceState; readonly detail?: string | undefined }
+  | {
+      readonly type: 'source-status'
+      readonly source: string
+      readonly state: SourceState
+      readonly detail?: string | undefined
+    }
   /** Right before the event that comes after the gap. */
   | { readonly type: 'gap'; readonly missed: number }
   | { readonly type: 'disconnected'; readonly error: Error | undefined }

@@ -57,7 +57,8 @@ export class EventConsumer implements AsyncIterable<ReceivedEvent, void>, AsyncD
     if (!(queueSize >= 1 && queueSize <= 1000)) {
       throw new ConclaveError('INVALID_OPTION', `queueSize is ${queueSize}; it goes from 1 to 1000.`)
     }
-    if (limit !== undefined && !(limit >= 1)) throw new ConclaveError('INVALID_OPTION', `limit is ${limit}, not above 0.`)
+    if (limit !== undefined && !(limit >= 1))
+      throw new ConclaveError('INVALID_OPTION', `limit is ${limit}, not above 0.`)
     this.#options = options
     this.#place = place
     this.#queueSize = queueSize
@@ -251,7 +252,8 @@ export class EventConsumer implements AsyncIterable<ReceivedEvent, void>, AsyncD
     }
   }
 
-  #event({ type: _, ...event }: EventMessage): void {
+  #event(message: EventMessage): void {
+    const { type: _, ...event } = message
     const { seq } = event
     if (seq > 0) {
       const lost = Math.max(0, seq - this.#lastSeq - 1)

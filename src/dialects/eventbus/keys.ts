@@ -69,7 +69,8 @@ export class Keys {
     const phase = key?.phases.get(id)
     if (key === undefined || phase === undefined) return false
     if (phase === 'cleanup') return true
-    const last = cleaner(key) === undefined && [...key.phases].every(([other, its]) => other === id || its === 'leaving')
+    const last =
+      cleaner(key) === undefined && [...key.phases].every(([other, its]) => other === id)
     key.phases.set(id, last ? 'cleanup' : 'leaving')
     return last
   }

@@ -56,7 +56,8 @@ export class Reception {
       this.#options.notice({ type: 'wrong-pid', pid: peer.kernelPid, said: hello.pid })
     }
     if (this.#consumers >= this.#options.maxConsumers) this.#reject(peer, `the bus has ${this.#consumers} consumers`)
-    else if (this.#waiting.size >= this.#options.maxWaiting) this.#reject(peer, 'too many consumers wait to be admitted')
+    else if (this.#waiting.size >= this.#options.maxWaiting)
+      this.#reject(peer, 'too many consumers wait to be admitted')
     else if (hello.eventTypes.length > MAX_EVENT_TYPES) this.#reject(peer, `more than ${MAX_EVENT_TYPES} event types`)
     else if (hello.resumed === true) this.#enter(peer, hello)
     else this.#whenSettled(() => this.#enter(peer, hello))
@@ -152,14 +153,24 @@ export class Reception {
   #reject(peer: Peer, reason: string): void {
     const key = peer.hello === undefined ? '' : keyOf(peer.hello)
     this.#options.notice({ type: 'rejected', pid: peer.pid, key, reason })
-    peer.answer({ type: 'hello_ack', busVersion: BUS_VERSION, firstForKey: false, rejected: true, rejectReason: reason })
+    peer.answer({
+      type: 'hello_ack',
+      busVersion: BUS_VERSION,
+      firstForKey: false,
+      rejected: true,
+      rejectReason: reason,
+    })
     peer.finish()
   }
 
   /** A consumer that asked and then hangs does not keep the key for ever. */
   #watchCleanup(peer: Peer): void {
     const timer = setTimeout(() => {
-      this.#options.notice({ type: 'cleanup-timeout', key: peer.hello === undefined ? '' : keyOf(peer.hello), pid: peer.pid })
+      this.#options.notice({
+        type: 'cleanup-timeout',
+        key: peer.hello === undefined ? '' : keyOf(peer.hello),
+        pid: peer.pid,
+      })
       this.#expired.add(peer)
       peer.close()
     }, this.#options.cleanupTimeoutMs)

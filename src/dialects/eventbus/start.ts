@@ -113,7 +113,9 @@ async function startBus(socket: string, start: StartOptions): Promise<void> {
 }
 
 function ownCommand(socket: string, { sources = [], exclusive = [], idleExitMs }: StartOptions): string[] {
-  const daemon = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './daemon.ts' : './daemon.js', import.meta.url))
+  const daemon = fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? './daemon.ts' : './daemon.js', import.meta.url),
+  )
   const modules = sources.map((source) => (source instanceof URL ? source.href : source))
   const flags = process.execArgv.filter((flag) => /^(?:--conditions=|--experimental-strip-types$)/.test(flag))
   return [process.execPath, ...flags, daemon, JSON.stringify({ socket, sources: modules, exclusive, idleExitMs })]

@@ -9,7 +9,7 @@ import * as limits from './limits.ts'
 import { heartbeatMessage, type PipeMessage } from './messages.ts'
 import { Outbox, type Overflow } from './outbox.ts'
 import { pipePath } from './paths.ts'
-import { checked, type NoSchemas, type Outgoing, type PipeSchemas } from './schemas.ts'
+import { checked, type NoSchemas, type Outgoing, type PipeSchemas } from './schema.ts'
 import { closedError, type SenderOptions } from './sender.ts'
 import { connect, SenderLink } from './sender-link.ts'
 
@@ -121,7 +121,9 @@ export class BufferedSender<S extends PipeSchemas = NoSchemas> implements AsyncD
   }
 
   /** Resolves when nothing is pending. @throws `TIMEOUT`, `ABORTED` */
-  async flush(options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number | undefined } = {}): Promise<void> {
+  async flush(
+    options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number | undefined } = {},
+  ): Promise<void> {
     await this.#turn
     const { signal, timeoutMs = Infinity } = options
     const endMs = performance.now() + timeoutMs
@@ -198,7 +200,8 @@ export class BufferedSender<S extends PipeSchemas = NoSchemas> implements AsyncD
         link.close()
         return
       }
-      if (!this.#silent && !link.acking) this.#grace ??= setTimeout(() => this.#noAcks(), this.#options.ackGraceMs ?? limits.ACK_GRACE_MS)
+      if (!this.#silent && !link.acking)
+        this.#grace ??= setTimeout(() => this.#noAcks(), this.#options.ackGraceMs ?? limits.ACK_GRACE_MS)
     }
     if (this.#silent && link.bufferedBytes === 0 && !link.broken) this.#confirmWritten()
   }

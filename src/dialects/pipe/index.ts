@@ -1,9 +1,4 @@
-export {
-  BufferedSender,
-  bufferedSender,
-  type BufferedSenderOptions,
-  type DeliveryReport,
-} from './buffered-sender.ts'
+export { BufferedSender, bufferedSender, type BufferedSenderOptions, type DeliveryReport } from './buffered-sender.ts'
 export { listen, PipeListener, type ListenerCounters, type PipeListenOptions } from './listener.ts'
 export {
   BUFFER_SIZE,
@@ -28,15 +23,8 @@ export {
 export type { Overflow } from './outbox.ts'
 export { CORRELATE_TO_RESPOND, INGEST_TO_CORRELATE, pipeDirectory, pipePath } from './paths.ts'
 export { Receiver, type ReceiverCounters, type ReceiverOptions } from './receiver.ts'
-export type { Incoming, NoSchemas, Outgoing, PipeSchemas } from './schemas.ts'
-export {
-  dial,
-  dialWithRetry,
-  Sender,
-  type DialOptions,
-  type RetryOptions,
-  type SenderOptions,
-} from './sender.ts'
+export type { Incoming, NoSchemas, Outgoing, PipeSchemas } from './schema.ts'
+export { dial, dialWithRetry, Sender, type DialOptions, type RetryOptions, type SenderOptions } from './sender.ts'
 export { MemoryFactStore, type Fact, type FactStore } from './swarm/facts.ts'
 export { GENOME_HASH } from './swarm/limits.ts'
 export { TRUST, type Trust } from './swarm/protocol.ts'

@@ -8,7 +8,7 @@ import { placeOf, type Internals, type PlaceOptions } from './lines/uids.ts'
 import { BACKLOG, MAX_CONNECTIONS } from './limits.ts'
 import { pipePath } from './paths.ts'
 import { Receiver, type ReceiverOptions } from './receiver.ts'
-import type { Incoming, NoSchemas, PipeSchemas } from './schemas.ts'
+import type { Incoming, NoSchemas, PipeSchemas } from './schema.ts'
 
 export interface PipeListenOptions<S extends PipeSchemas = NoSchemas> extends ReceiverOptions<S>, PlaceOptions {
   /** Default: where the existing system has its sockets. */
@@ -57,7 +57,9 @@ type Listens = (handlers: {
 }) => Listener
 
 /** Receivers, one for each sender that connects. */
-export class PipeListener<S extends PipeSchemas = NoSchemas> implements AsyncIterable<Receiver<S>, void>, AsyncDisposable {
+export class PipeListener<S extends PipeSchemas = NoSchemas>
+  implements AsyncIterable<Receiver<S>, void>, AsyncDisposable
+{
   readonly name: string
   readonly path: string
   readonly #options: PipeListenOptions<S>
@@ -101,7 +103,9 @@ export class PipeListener<S extends PipeSchemas = NoSchemas> implements AsyncIte
   }
 
   /** The messages of all senders, each one's in its order, until the listener is closed or the signal aborts. */
-  async *messages(options: { readonly signal?: AbortSignal | undefined } = {}): AsyncGenerator<Incoming<S>, void, undefined> {
+  async *messages(
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<Incoming<S>, void, undefined> {
     const found = new Mailbox<{ readonly message: Incoming<S>; readonly next: () => void }>()
     const read = async (receiver: Receiver<S>): Promise<void> => {
       for await (const message of receiver) await new Promise<void>((next) => found.push({ message, next }))

@@ -63,13 +63,14 @@ export function decodePipeLine(text: string): PipeMessage & OwnFields {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new ConclaveError('PROTOCOL', 'A line is no JSON object.')
   }
-  const { type = '', id, ts = 0, payload, ack, auto } = value as Record<string, unknown>
-  if (typeof type !== 'string' || (id != null && typeof id !== 'string') || typeof (ts ?? 0) !== 'number') {
+  const { type = '', ts = 0, payload, ack, auto, ...rest } = value as Record<string, unknown>
+  const id = rest['id'] ?? undefined
+  if (typeof type !== 'string' || (id !== undefined && typeof id !== 'string') || typeof (ts ?? 0) !== 'number') {
     throw new ConclaveError('PROTOCOL', 'A line has a type or an id that is no text, or a ts that is no number.')
   }
   return {
     type,
-    ...(id == null ? {} : { id }),
+    ...(id === undefined ? {} : { id }),
     ts: (ts ?? 0) as number,
     ...(payload === undefined ? {} : { payload }),
     ...(ack === true ? { ack } : {}),

@@ -5,7 +5,7 @@ import { LineLink } from './lines/link.ts'
 import { Mailbox } from './lines/mailbox.ts'
 import { ACK_EVERY, MAX_LINE_BYTES, RECEIVER_QUEUE_SIZE, WRITE_TIMEOUT_MS } from './limits.ts'
 import { ackMessage, decodePipeLine, PIPE_TYPES, type AckPayload, type PipeMessage } from './messages.ts'
-import { checked, type Incoming, type NoSchemas, type PipeSchemas } from './schemas.ts'
+import { checked, type Incoming, type NoSchemas, type PipeSchemas } from './schema.ts'
 
 export interface ReceiverOptions<S extends PipeSchemas = NoSchemas> {
   /** Payloads of known types, and further types. */

@@ -7,7 +7,7 @@ import { placeOf, type Internals, type PlaceOptions } from './lines/uids.ts'
 import * as limits from './limits.ts'
 import type { PipeMessage } from './messages.ts'
 import { pipePath } from './paths.ts'
-import { checked, type NoSchemas, type Outgoing, type PipeSchemas } from './schemas.ts'
+import { checked, type NoSchemas, type Outgoing, type PipeSchemas } from './schema.ts'
 import { connect, lost, SenderLink } from './sender-link.ts'
 
 export interface SenderOptions<S extends PipeSchemas = NoSchemas> extends PlaceOptions {
@@ -123,7 +123,9 @@ export class Sender<S extends PipeSchemas = NoSchemas> implements AsyncDisposabl
    * Resolves when the receiver's application has taken all that was sent on this connection.
    * @throws `TIMEOUT` (also with a receiver that does not acknowledge), `DISCONNECTED`, `ABORTED`
    */
-  async flush(options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number | undefined } = {}): Promise<void> {
+  async flush(
+    options: { readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number | undefined } = {},
+  ): Promise<void> {
     await this.#turn
     const link = this.#link
     const { signal, timeoutMs = limits.CLOSE_TIMEOUT_MS } = options

@@ -181,29 +181,33 @@ describe('connecting', { skip: needsLinux }, () => {
     await client.close()
   })
 
-  test('F6 no room at the server: tried until there is, or until the time is over', { skip: needsPython }, async (t) => {
-    const path = join(temporaryDirectory(t), 's')
-    const peer = await RawPeer.start(t, 'server', path)
-    const crowd: PacketConnection[] = []
-    t.after(() => {
-      for (const one of crowd) one.close()
-    })
-    const full = (error: unknown): boolean =>
-      ConclaveError.is(error, 'DISCONNECTED') && (error.data as { errno: string }).errno === 'EAGAIN'
-    // It accepts only when it is told to.
-    assert.throws(() => {
-      for (;;) crowd.push(packetTransport().connect(path))
-    }, full)
-    await assert.rejects(new ClientConnection(path, { connectTimeoutMs: 0 }).connect(), full)
-    const patient = new ClientConnection(path)
-    defer(t, () => patient.abort())
-    const connected = patient.connect()
-    for (let count = 0; count < 20; count++) await turn()
-    assert.equal(patient.isConnected, false)
-    await peer.accept()
-    await connected
-    assert.equal(patient.isConnected, true)
-  })
+  test(
+    'F6 no room at the server: tried until there is, or until the time is over',
+    { skip: needsPython },
+    async (t) => {
+      const path = join(temporaryDirectory(t), 's')
+      const peer = await RawPeer.start(t, 'server', path)
+      const crowd: PacketConnection[] = []
+      t.after(() => {
+        for (const one of crowd) one.close()
+      })
+      const full = (error: unknown): boolean =>
+        ConclaveError.is(error, 'DISCONNECTED') && (error.data as { errno: string }).errno === 'EAGAIN'
+      // It accepts only when it is told to.
+      assert.throws(() => {
+        for (;;) crowd.push(packetTransport().connect(path))
+      }, full)
+      await assert.rejects(new ClientConnection(path, { connectTimeoutMs: 0 }).connect(), full)
+      const patient = new ClientConnection(path)
+      defer(t, () => patient.abort())
+      const connected = patient.connect()
+      for (let count = 0; count < 20; count++) await turn()
+      assert.equal(patient.isConnected, false)
+      await peer.accept()
+      await connected
+      assert.equal(patient.isConnected, true)
+    },
+  )
 
   test('a lost connection fails what was sent as unknown, what waits as not-committed', async (t) => {
     const { server, path, gate } = await serve(t)

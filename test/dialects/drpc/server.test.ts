@@ -262,7 +262,7 @@ describe('bounds', { skip: needsLinux || needsPython }, () => {
     const peer = await RawPeer.start(t, 'client', path)
     await peer.send(...callPackets({ method: METHOD.slow, sequence: 0n }))
     await until(() => gate.entered === 1, 'the handler at work')
-    const most = 5000
+    const most = 2000
     let sent = 0
     // Whatever was read between two floods would make room for more.
     for (let round = 0; round < 30; round++) {

@@ -39,7 +39,10 @@ describe('EventBus', () => {
     const pidFile = join(dirname(socket), 'bus.pid')
     assert.match(readFileSync(pidFile, 'utf8'), new RegExp(`^${process.pid}\n\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z$`))
     await bus.close()
-    assert.deepEqual([existsSync(socket), existsSync(pidFile), existsSync(join(dirname(socket), 'bus.alive.lock'))], [false, false, true])
+    assert.deepEqual(
+      [existsSync(socket), existsSync(pidFile), existsSync(join(dirname(socket), 'bus.alive.lock'))],
+      [false, false, true],
+    )
   })
 
   test('a socket file whose owner is gone is taken over; one who listens without our lock keeps it', async (t) => {
@@ -72,7 +75,9 @@ describe('EventBus', () => {
         return typeof value === 'function' ? (value.bind(target) as unknown) : value
       },
     })
-    await assert.rejects(listenBus({ socket: join(directory, 'bus.sock') }, { platform }), { code: 'FOREIGN_WORKSPACE' })
+    await assert.rejects(listenBus({ socket: join(directory, 'bus.sock') }, { platform }), {
+      code: 'FOREIGN_WORKSPACE',
+    })
     await assert.rejects(listenBus({ socket: 'bus.sock' }), { code: 'INVALID_OPTION' })
     await assert.rejects(listenBus({ socket: join(directory, 'x'.repeat(120), 'bus.sock') }), { code: 'PATH_TOO_LONG' })
   })
@@ -163,13 +168,19 @@ describe('EventBus', () => {
     const peer = await rawClient(t, bus.socket)
     peer.send(hello('k'))
     await peer.next()
-    const publish = (eventType: string, eventId?: string): number => bus.publish({ eventType, eventId, payload: null }).consumers
-    assert.deepEqual([publish('a', '1'), publish('a', '1'), publish('a.b', '2'), publish('a', '1'), publish('a'), publish('a')], [1, 0, 0, 1, 1, 1])
+    const publish = (eventType: string, eventId?: string): number =>
+      bus.publish({ eventType, eventId, payload: null }).consumers
+    assert.deepEqual(
+      [publish('a', '1'), publish('a', '1'), publish('a.b', '2'), publish('a', '1'), publish('a'), publish('a')],
+      [1, 0, 0, 1, 1, 1],
+    )
     assert.equal(bus.counters.duplicates, 1)
   })
 
   test('ends: idle, a source that ends or fails, abort, a lost lock', async (t) => {
-    assert.deepEqual(await (await listenBus({ socket: socketIn(t), idleExitMs: 1, lastCallMs: 1 })).closed, { type: 'idle' })
+    assert.deepEqual(await (await listenBus({ socket: socketIn(t), idleExitMs: 1, lastCallMs: 1 })).closed, {
+      type: 'idle',
+    })
     const ending = await listenBus({ socket: socketIn(t) })
     ending.attach('s', async (source) => void source.publish({ eventType: 'a', payload: 1 }))
     assert.deepEqual(await ending.closed, { type: 'source-ended' })
@@ -269,4 +280,3 @@ test('the log is put aside when it is long, and never goes through a link', (t) 
   openLog(posixPlatform(), `${path}.link`)('x')
   assert.doesNotMatch(readFileSync(`${path}.1`, 'utf8'), /x\n$/)
 })
-

@@ -3,7 +3,16 @@ import { Buffer } from 'node:buffer'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { goJson, goLine } from '../../../src/dialects/pipe/lines/go-json.ts'
-import { busSocket, configDirectory, decodeMessage, encodeMessage, readFrames, sanitizeAppId, subscriptionId, type BusMessage } from '../../../src/dialects/eventbus/index.ts'
+import {
+  busSocket,
+  configDirectory,
+  decodeMessage,
+  encodeMessage,
+  readFrames,
+  sanitizeAppId,
+  subscriptionId,
+  type BusMessage,
+} from '../../../src/dialects/eventbus/index.ts'
 import { helloWaitOf } from '../../../src/dialects/eventbus/options.ts'
 
 const MESSAGES: readonly BusMessage[] = [
@@ -62,33 +71,58 @@ describe('messages', () => {
   })
 
   test('unknown fields are ignored, absent ones are what Go calls zero', () => {
-    assert.deepEqual(decodeMessage('{"type":"hello","zzz":1}'), { type: 'hello', pid: 0, eventKey: '', eventTypes: [], version: '' })
+    assert.deepEqual(decodeMessage('{"type":"hello","zzz":1}'), {
+      type: 'hello',
+      pid: 0,
+      eventKey: '',
+      eventTypes: [],
+      version: '',
+    })
     assert.equal(decodeMessage('{"type":"zzz"}'), undefined)
     assert.equal(decodeMessage('{"type":"constructor"}'), undefined)
   })
 
   test('what is no message is refused', () => {
-    for (const line of ['', '[]', '1', 'null', '{', '{"type":"hello","pid":"7"}', '{"type":"hello","event_types":[1]}', '{"type":"source_status","source":"s","state":"?"}']) {
+    for (const line of [
+      '',
+      '[]',
+      '1',
+      'null',
+      '{',
+      '{"type":"hello","pid":"7"}',
+      '{"type":"hello","event_types":[1]}',
+      '{"type":"source_status","source":"s","state":"?"}',
+    ]) {
       assert.throws(() => decodeMessage(line), { code: 'PROTOCOL' }, line)
     }
   })
 
   test('a frame has at most 1 MiB, its end included', () => {
-    const room = 1024 * 1024 - Buffer.byteLength(encodeMessage({ type: 'source_status', source: '', state: 'connected' }))
+    const room =
+      1024 * 1024 - Buffer.byteLength(encodeMessage({ type: 'source_status', source: '', state: 'connected' }))
     encodeMessage({ type: 'source_status', source: 'x'.repeat(room), state: 'connected' })
-    assert.throws(() => encodeMessage({ type: 'source_status', source: 'x'.repeat(room + 1), state: 'connected' }), { code: 'FRAME_TOO_LARGE' })
-    assert.throws(() => encodeMessage({ type: 'source_status', source: 'xx', state: 'connected' }, 20), { code: 'FRAME_TOO_LARGE' })
+    assert.throws(() => encodeMessage({ type: 'source_status', source: 'x'.repeat(room + 1), state: 'connected' }), {
+      code: 'FRAME_TOO_LARGE',
+    })
+    assert.throws(() => encodeMessage({ type: 'source_status', source: 'xx', state: 'connected' }, 20), {
+      code: 'FRAME_TOO_LARGE',
+    })
   })
 
   test('readFrames reads them in any fragmentation, and skips what it is told to skip', async () => {
-    const wire = Buffer.from(`${MESSAGES.map((message) => encodeMessage(message)).join('')}garbage\n${'x'.repeat(3000)}\n{"type":"bye"}\n`)
+    const wire = Buffer.from(
+      `${MESSAGES.map((message) => encodeMessage(message)).join('')}garbage\n${'x'.repeat(3000)}\n{"type":"bye"}\n`,
+    )
     const chunks = async function* (): AsyncGenerator<Uint8Array> {
       for (let at = 0; at < wire.length; at += 37) yield await Promise.resolve(wire.subarray(at, at + 37))
     }
     const skipped: Error[] = []
     const read = await collect(readFrames(chunks(), { maxFrameBytes: 2000, onSkipped: (error) => skipped.push(error) }))
     assert.deepEqual(read, [...MESSAGES, { type: 'bye' }])
-    assert.deepEqual(skipped.map((error) => (error as Error & { code: string }).code), ['PROTOCOL', 'FRAME_TOO_LARGE'])
+    assert.deepEqual(
+      skipped.map((error) => (error as Error & { code: string }).code),
+      ['PROTOCOL', 'FRAME_TOO_LARGE'],
+    )
     await assert.rejects(collect(readFrames(chunks(), { maxFrameBytes: 2000 })), { code: 'PROTOCOL' })
   })
 })

@@ -46,9 +46,15 @@ describe('start-or-connect', () => {
     const two = await consume({ socket, ...KEY, start })
     const before = one.busPid as number
     process.kill(before, 'SIGKILL')
-    await until(() => one.connected && two.connected && one.busPid !== before && two.busPid !== before, 'both to be back')
+    await until(
+      () => one.connected && two.connected && one.busPid !== before && two.busPid !== before,
+      'both to be back',
+    )
     assert.equal(one.busPid, two.busPid)
-    assert.deepEqual(notices.map(({ type }) => type), ['disconnected', 'reconnected'])
+    assert.deepEqual(
+      notices.map(({ type }) => type),
+      ['disconnected', 'reconnected'],
+    )
     await one.close()
     await two.close()
   })
@@ -79,7 +85,9 @@ describe('start-or-connect', () => {
     const socket = socketIn(t)
     const quick = { startTimeoutMs: 100 }
     await assert.rejects(consume({ socket, ...KEY, start: { ...quick, command: ['/bin/true'] } }), { code: 'TIMEOUT' })
-    await assert.rejects(consume({ socket, ...KEY, start: { ...quick, command: ['/nowhere/x'] } }), { code: 'INTERNAL' })
+    await assert.rejects(consume({ socket, ...KEY, start: { ...quick, command: ['/nowhere/x'] } }), {
+      code: 'INTERNAL',
+    })
   })
 
   test('limits of the handshake: the probe, the hello', async (t) => {
@@ -96,7 +104,7 @@ describe('start-or-connect', () => {
 describe('EventConsumer', () => {
   test('a set-up that fails lets the next one be first', async (t) => {
     await using bus = await listenBus({ socket: socketIn(t), helloWaitMs: 60_000 })
-    let fail = (_: Error): void => {}
+    let fail: (error: Error) => void = () => {}
     const failing = consume({ socket: bus.socket, ...KEY, setup: () => new Promise((_, reject) => (fail = reject)) })
     await until(() => bus.consumers === 1, 'the first to set up')
     const abandoned: boolean[] = []
@@ -182,15 +190,28 @@ describe('EventConsumer', () => {
     const socket = socketIn(t)
     const server = await rawServer(t, socket)
     const notices: ConsumerNotice[] = []
-    const consuming = consume({ socket, ...KEY, maxFrameBytes: 500, reconnectMs: 0, onNotice: (notice) => notices.push(notice) })
+    const consuming = consume({
+      socket,
+      ...KEY,
+      maxFrameBytes: 500,
+      reconnectMs: 0,
+      onNotice: (notice) => notices.push(notice),
+    })
     ;(await server.peer(0)).send({ type: 'status_response' })
     const bus = await server.peer(1)
     await bus.next()
     bus.send({ type: 'hello_ack', bus_version: 'v1', first_for_key: true })
     const consumer = await consuming
-    bus.send('x'.repeat(600), { type: 'source_status', source: 's', state: 'connected' }, { type: 'event', event_type: 'a', seq: 1, payload: 1 })
+    bus.send(
+      'x'.repeat(600),
+      { type: 'source_status', source: 's', state: 'connected' },
+      { type: 'event', event_type: 'a', seq: 1, payload: 1 },
+    )
     assert.equal((await consumer.next())?.payload, 1)
-    assert.deepEqual(notices.map(({ type }) => type), ['skipped', 'source-status'])
+    assert.deepEqual(
+      notices.map(({ type }) => type),
+      ['skipped', 'source-status'],
+    )
     bus.destroy()
     assert.equal((await consumer.closed).type, 'bus-gone')
   })
@@ -258,7 +279,11 @@ describe('two consumers that leave at the same moment', () => {
     await pair[1]?.kill()
     await until(() => bus.consumers === 0, 'the bus to notice')
     const told: boolean[] = []
-    await using _next = await consume({ socket: bus.socket, ...KEY, setup: ({ abandoned }) => void told.push(abandoned) })
+    await using _next = await consume({
+      socket: bus.socket,
+      ...KEY,
+      setup: ({ abandoned }) => void told.push(abandoned),
+    })
     assert.deepEqual(told, [true])
   })
 })

@@ -70,7 +70,10 @@ describe('first and last of a key', () => {
   })
 })
 
-type Step = readonly [what: 'hello' | 'ours' | 'setupDone' | 'check' | 'bye' | 'close' | 'die' | 'lingered' | 'waited', who: number]
+type Step = readonly [
+  what: 'hello' | 'ours' | 'setupDone' | 'check' | 'bye' | 'close' | 'die' | 'lingered' | 'waited',
+  who: number,
+]
 
 const step: fc.Arbitrary<Step> = fc.tuple(
   fc.constantFrom('hello', 'ours', 'setupDone', 'check', 'bye', 'close', 'die', 'lingered', 'waited'),
@@ -118,7 +121,8 @@ class Model {
         return this.take(this.keys.setupDone(id))
       case 'check': {
         const others = [...this.in].filter(([other, phase]) => other !== id && phase !== 'leaving').length
-        const expected = this.in.get(id) === 'cleaning' || (this.in.has(id) && others === 0 && this.lingering === undefined)
+        const expected =
+          this.in.get(id) === 'cleaning' || (this.in.has(id) && others === 0 && this.lingering === undefined)
         assert.equal(this.keys.check(id), expected)
         if (this.in.has(id)) this.in.set(id, expected ? 'cleaning' : 'leaving')
         assert.ok(this.cleaners() <= 1, 'one clean-up at a time')

@@ -9,7 +9,9 @@ const text = (payload: unknown) => eventText({ eventType: 'a', payload }, 1 << 2
 
 describe('OutQueue', () => {
   test('seq and the gaps count every event once, states are never dropped for events, order is kept', () => {
-    const actions = fc.array(fc.constantFrom('event', 'event', 'event', 'state', 'answer', 'take', 'take-one'), { maxLength: 300 })
+    const actions = fc.array(fc.constantFrom('event', 'event', 'event', 'state', 'answer', 'take', 'take-one'), {
+      maxLength: 300,
+    })
     fc.assert(
       fc.property(actions, fc.integer({ min: 1, max: 7 }), (script, events) => {
         const queue = new OutQueue({ events, bytes: 1 << 20, states: 1000 })
@@ -20,13 +22,29 @@ describe('OutQueue', () => {
           if (action === 'event') queue.event(text(++events_))
           else if (action === 'state') queue.state(`s${++others}\n`)
           else if (action === 'answer') queue.answer(`s${++others}\n`)
-          else sent.push(...queue.take(action === 'take' ? 1 << 20 : 1).split('\n').slice(0, -1))
+          else
+            sent.push(
+              ...queue
+                .take(action === 'take' ? 1 << 20 : 1)
+                .split('\n')
+                .slice(0, -1),
+            )
           assert.ok(queue.events <= events)
         }
-        sent.push(...queue.take(1 << 20).split('\n').slice(0, -1))
-        const seqs = sent.filter((line) => line.startsWith('{')).map((line) => (JSON.parse(line) as { seq: number }).seq)
+        sent.push(
+          ...queue
+            .take(1 << 20)
+            .split('\n')
+            .slice(0, -1),
+        )
+        const seqs = sent
+          .filter((line) => line.startsWith('{'))
+          .map((line) => (JSON.parse(line) as { seq: number }).seq)
         const plain = sent.filter((line) => line.startsWith('s'))
-        assert.deepEqual(plain, Array.from({ length: others }, (_, at) => `s${at + 1}`))
+        assert.deepEqual(
+          plain,
+          Array.from({ length: others }, (_, at) => `s${at + 1}`),
+        )
         assert.ok(seqs.every((seq, at) => at === 0 || seq > (seqs[at - 1] as number)))
         assert.equal(seqs.length + queue.dropped, events_)
         assert.equal(queue.received, events_)
@@ -55,7 +73,10 @@ describe('OutQueue', () => {
 describe('Dedup', () => {
   test('an id is new once within its time; an empty one is an id', () => {
     const dedup = new Dedup(1000, 10)
-    assert.deepEqual([dedup.add('', 0), dedup.add('', 999), dedup.add('', 1000), dedup.add('', 1001)], [true, false, true, false])
+    assert.deepEqual(
+      [dedup.add('', 0), dedup.add('', 999), dedup.add('', 1000), dedup.add('', 1001)],
+      [true, false, true, false],
+    )
   })
 
   test('the oldest is forgotten, first by time, then by number', () => {

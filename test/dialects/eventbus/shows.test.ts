@@ -73,7 +73,10 @@ describe('conclave eventbus', () => {
     const [one, two, stopped] = (await consumers(t, socket, 3)) as [Verb, Verb, Verb]
     process.kill(stopped.pid, 'SIGSTOP')
     await until(() => stateOf(stopped.pid).startsWith('T'), 'it to be stopped')
-    const events = Array.from({ length: EVENTS }, (_, n) => `{"event_type":"a","event_id":"${n}","payload":{"n":${n}}}\n`)
+    const events = Array.from(
+      { length: EVENTS },
+      (_, n) => `{"event_type":"a","event_id":"${n}","payload":{"n":${n}}}\n`,
+    )
     bus.child.stdin.write(events.join(''))
     for (const other of [one, two]) {
       await until(() => other.events.length === EVENTS, 'the others to have all', { seen: () => other.events.length })
@@ -116,7 +119,18 @@ describe('conclave eventbus', () => {
     assert.equal((await run('nonsense')).code, 2)
     const bus = await serve(t, socket)
     const hooks = ['--setup', 'echo \'{"hook":"set-up"}\'', '--cleanup', 'echo \'{"hook":"clean-up"}\'']
-    const consumer = new Verb(t, ['eventbus', 'consume', 'a', '--socket', socket, '--limit', '1', '--param', 'x=1', ...hooks])
+    const consumer = new Verb(t, [
+      'eventbus',
+      'consume',
+      'a',
+      '--socket',
+      socket,
+      '--limit',
+      '1',
+      '--param',
+      'x=1',
+      ...hooks,
+    ])
     await consumer.find(({ hook }) => hook === 'set-up', 'the set-up')
     const { stdout } = await until(async () => {
       const answer = await run('status', '--socket', socket, '--json')
@@ -125,7 +139,10 @@ describe('conclave eventbus', () => {
     assert.match(stdout, /"subscriptionId":"a:[\w-]{16}"/)
     bus.child.stdin.write('nonsense\n{"type":"source_status","state":"reconnecting"}\n{"event_type":"a","payload":1}\n')
     assert.equal(await consumer.ended(), 0)
-    assert.deepEqual(consumer.lines.map(({ hook, payload }) => hook ?? payload), ['set-up', 1, 'clean-up'])
+    assert.deepEqual(
+      consumer.lines.map(({ hook, payload }) => hook ?? payload),
+      ['set-up', 1, 'clean-up'],
+    )
     assert.match(consumer.stderr, /stdin is reconnecting/)
     assert.equal((await run('consume', 'a', '--socket', socket, '--timeout', '1')).code, 124)
     assert.equal((await run('stop', '--socket', socket)).code, 0)

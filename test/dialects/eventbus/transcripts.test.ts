@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { consume, listenBus, queryStatus, stopBus, type EventConsumer, type SourceState } from '../../../src/dialects/eventbus/index.ts'
+import {
+  consume,
+  listenBus,
+  queryStatus,
+  stopBus,
+  type EventConsumer,
+  type SourceState,
+} from '../../../src/dialects/eventbus/index.ts'
 import { until } from '../../support/index.ts'
 import { cases, rawClient, rawServer, socketIn, type Entry, type RawPeer } from './support.ts'
 
@@ -115,9 +122,12 @@ describe('recorded conversations, with our consumer in the place of the existing
         })
         consumer.catch(() => {})
         consumers.push(consumer)
-        void consumer.then(async (one) => {
-          for (let event = await one.next(); event !== undefined; event = await one.next()) events.push(event)
-        }, () => {})
+        void consumer.then(
+          async (one) => {
+            for (let event = await one.next(); event !== undefined; event = await one.next()) events.push(event)
+          },
+          () => {},
+        )
       }
       for (const entry of transcript) {
         if (entry.line === '{"type":"status_query"}') {

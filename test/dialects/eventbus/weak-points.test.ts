@@ -12,7 +12,14 @@ import { unixTransport, type ListenOptions } from '../../../src/transport/index.
 import { spawnProgram, until, within } from '../../support/index.ts'
 import { rawClient, rawServer, socketIn, strangersAround, type RawPeer } from './support.ts'
 
-const HELLO = { type: 'hello', pid: process.pid, event_key: 'k', event_types: ['a'], version: 'v1', subscription_id: 'k' }
+const HELLO = {
+  type: 'hello',
+  pid: process.pid,
+  event_key: 'k',
+  event_types: ['a'],
+  version: 'v1',
+  subscription_id: 'k',
+}
 const CHECK = { type: 'pre_shutdown_check', event_key: 'k', subscription_id: 'k' }
 const KEY = { eventKey: 'k', eventTypes: ['a'] } as const
 
@@ -133,7 +140,11 @@ describe('weak points of the existing event bus, which ours does not have', () =
   test('4.5.5 a consumer of ours that is cut comes back and cleans up for nobody', async (t) => {
     const socket = socketIn(t)
     const server = await rawServer(t, socket)
-    const consumer = await consume({ socket: await scripted(server, socket), ...KEY, cleanup: () => assert.fail('cleaned up') })
+    const consumer = await consume({
+      socket: await scripted(server, socket),
+      ...KEY,
+      cleanup: () => assert.fail('cleaned up'),
+    })
     ;(await server.peer(1)).destroy()
     await answerProbe(await server.peer(2))
     const again = await server.peer(3)
@@ -178,7 +189,10 @@ describe('weak points of the existing event bus, which ours does not have', () =
     const bus = await server.peer(1)
     const left = consumer.close()
     await bus.next('the check')
-    bus.send({ type: 'event', event_type: 'a', seq: 1, payload: 1 }, { type: 'event', event_type: 'a', seq: 2, payload: 2 })
+    bus.send(
+      { type: 'event', event_type: 'a', seq: 1, payload: 1 },
+      { type: 'event', event_type: 'a', seq: 2, payload: 2 },
+    )
     bus.send({ type: 'pre_shutdown_ack', last_for_key: false })
     assert.equal((await left).undelivered, 2)
   })
@@ -199,9 +213,15 @@ describe('weak points of the existing event bus, which ours does not have', () =
     const queue = new OutQueue({ events: 2, bytes: 1 << 20, states: 10 })
     queue.state('state\n')
     for (let n = 1; n <= 5; n++) queue.event(eventText({ eventType: 'a', payload: n }, 1 << 20))
-    const lines = queue.take(1 << 20).trimEnd().split('\n')
+    const lines = queue
+      .take(1 << 20)
+      .trimEnd()
+      .split('\n')
     assert.equal(lines[0], 'state')
-    assert.deepEqual(lines.slice(1).map((line) => (JSON.parse(line) as { seq: number }).seq), [4, 5])
+    assert.deepEqual(
+      lines.slice(1).map((line) => (JSON.parse(line) as { seq: number }).seq),
+      [4, 5],
+    )
     assert.deepEqual([queue.received, queue.dropped], [5, 3])
   })
 
@@ -261,7 +281,7 @@ describe('weak points of the existing event bus, which ours does not have', () =
   })
 
   test('4.5.11 a failed accept does not end accepting', async (t) => {
-    let fail = (_: Error): void => {}
+    let fail: (error: Error) => void = () => {}
     const transport = (platform: ReturnType<typeof posixPlatform>) => {
       const real = unixTransport(platform)
       const listen = (path: string, options: ListenOptions): ReturnType<typeof real.listen> => {

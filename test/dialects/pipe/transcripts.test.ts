@@ -81,8 +81,12 @@ function payloadsOf({ transcript }: Case, type: string): Record<string, unknown>
 }
 
 function factsOf(recording: Case): Fact[] {
-  const facts = payloadsOf(recording, 'sync_payload').flatMap(({ facts: list }) => (list ?? []) as Record<string, unknown>[])
-  return facts.map(({ is_gene: isGene, created_at: createdAt, ...fact }) => ({ ...fact, isGene, createdAt }) as unknown as Fact)
+  const facts = payloadsOf(recording, 'sync_payload').flatMap(
+    ({ facts: list }) => (list ?? []) as Record<string, unknown>[],
+  )
+  return facts.map(
+    ({ is_gene: isGene, created_at: createdAt, ...fact }) => ({ ...fact, isGene, createdAt }) as unknown as Fact,
+  )
 }
 
 describe('recorded swarm conversations', () => {
@@ -135,7 +139,10 @@ describe('recorded swarm conversations', () => {
         else assert.equal(bare(await listener.next(line)), bare(line as string))
       }
       const { synced, peer, sent } = await dialed
-      assert.deepEqual([synced, peer?.node, peer?.trust, sent], [true, 'node-swarm-listen', 'verified', factsOf(recording).length])
+      assert.deepEqual(
+        [synced, peer?.node, peer?.trust, sent],
+        [true, 'node-swarm-listen', 'verified', factsOf(recording).length],
+      )
       await dialer.close()
     })
   }
@@ -144,7 +151,10 @@ describe('recorded swarm conversations', () => {
     const directory = temporaryDirectory(t)
     const server = await rawServer(t, join(directory, 'swarm.sock'))
     const store = new MemoryFactStore([{ id: '1', content: 'c', level: 0, isGene: false, source: 's', createdAt: '' }])
-    const dialer = new SwarmTransport({ directory, store, peerId: 'p1', node: 'n', genomeHash: '00', extensions: false }, placeOf({}, {}))
+    const dialer = new SwarmTransport(
+      { directory, store, peerId: 'p1', node: 'n', genomeHash: '00', extensions: false },
+      placeOf({}, {}),
+    )
     const dialed = dialer.dial()
     const listener = await server.peer(0)
     const [hello, ack] = SWARM.find(({ name }) => name === 'swarm-mismatch')?.transcript.map(({ line }) => line) ?? []

@@ -19,7 +19,14 @@ import type { Platform } from '../../../src/platform/index.ts'
 import { temporaryDirectory, until } from '../../support/index.ts'
 import { rawClient, rawServer, strangersAround } from '../eventbus/support.ts'
 
-const fact = (id: string, content = 'c'): Fact => ({ id, content, level: 0, isGene: false, source: 'manual', createdAt: '2026-01-01T00:00:00Z' })
+const fact = (id: string, content = 'c'): Fact => ({
+  id,
+  content,
+  level: 0,
+  isGene: false,
+  source: 'manual',
+  createdAt: '2026-01-01T00:00:00Z',
+})
 
 describe('weak points of the existing pipes, which ours do not have', () => {
   test('5.3.1 peers of other users are refused on both sides and counted; the directory must be ours and private', async (t) => {
@@ -48,7 +55,11 @@ describe('weak points of the existing pipes, which ours do not have', () => {
   test('5.3.2 a line that is too long is one error, and the stream goes on', async (t) => {
     await using listener = await listen('p', { directory: temporaryDirectory(t) })
     const sender = await rawClient(t, listener.path)
-    sender.send({ type: 'soc_event', ts: 1, payload: 1 }, 'x'.repeat(3 * 1024 * 1024), { type: 'soc_event', ts: 1, payload: 2 })
+    sender.send({ type: 'soc_event', ts: 1, payload: 1 }, 'x'.repeat(3 * 1024 * 1024), {
+      type: 'soc_event',
+      ts: 1,
+      payload: 2,
+    })
     sender.finish()
     const receiver = (await listener.accept()) as Receiver
     assert.equal((await receiver.next())?.payload, 1)
@@ -77,9 +88,15 @@ describe('weak points of the existing pipes, which ours do not have', () => {
       seen.push(payload)
       if (seen.length === 11) break
     }
-    assert.deepEqual(seen.filter((one) => one !== 'again'), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    assert.deepEqual(
+      seen.filter((one) => one !== 'again'),
+      [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    )
     await buffered.flush()
-    assert.deepEqual({ ...(await buffered.close()), repeated: 0 }, { delivered: 10, written: 0, dropped: 0, undelivered: 0, repeated: 0 })
+    assert.deepEqual(
+      { ...(await buffered.close()), repeated: 0 },
+      { delivered: 10, written: 0, dropped: 0, undelivered: 0, repeated: 0 },
+    )
     await plain.close()
   })
 
@@ -114,32 +131,49 @@ describe('weak points of the existing pipes, which ours do not have', () => {
     const many = Array.from({ length: 300 }, (_, n) => fact(`f${n}`, 'x'.repeat(1000)))
     const store = new MemoryFactStore()
     await using listening = await openSwarm({ directory, store })
-    await using dialing = await openSwarm({ directory, store: new MemoryFactStore([...many, fact('long', 'y'.repeat(900_000))]) })
+    await using dialing = await openSwarm({
+      directory,
+      store: new MemoryFactStore([...many, fact('long', 'y'.repeat(900_000))]),
+    })
     assert.deepEqual([dialing.lastSync?.sent, store.size], [301, 301])
     // All at once, as no existing dialer does.
     const ahead = await rawClient(t, listening.path)
     const handshake = { from_peer_id: 'p', from_node: 'n', genome_hash: GENOME, timestamp: 1, nonce: '' }
-    const payload = { from_peer_id: 'p', genome_hash: GENOME, facts: [{ id: 'ahead', content: 'c', level: 1, is_gene: false, source: 's', created_at: '' }], synced_at: '' }
+    const payload = {
+      from_peer_id: 'p',
+      genome_hash: GENOME,
+      facts: [{ id: 'ahead', content: 'c', level: 1, is_gene: false, source: 's', created_at: '' }],
+      synced_at: '',
+    }
     ahead.send({ type: 'handshake', payload: handshake }, { type: 'sync_payload', payload })
     await until(() => store.size === 302, 'the fact sent ahead')
 
     const existing = join(directory, 'existing')
     mkdirSync(existing, { mode: 0o700 })
     const server = await rawServer(t, join(existing, 'swarm.sock'))
-    const to = openSwarm({ directory: existing, store: new MemoryFactStore([...many, fact('long', 'y'.repeat(900_000))]) })
+    const to = openSwarm({
+      directory: existing,
+      store: new MemoryFactStore([...many, fact('long', 'y'.repeat(900_000))]),
+    })
     const got: string[] = []
     for (let at = 1; got.length < 300; at++) {
       // The first connection asks who listens.
       const peer = await server.peer(at)
       await peer.next('a handshake')
-      peer.send({ type: 'handshake_ack', payload: { to_peer_id: 'x', to_node: 'old', genome_hash: GENOME, match: true, trust: 2, timestamp: 1 } })
+      peer.send({
+        type: 'handshake_ack',
+        payload: { to_peer_id: 'x', to_node: 'old', genome_hash: GENOME, match: true, trust: 2, timestamp: 1 },
+      })
       const line = await peer.next('a payload')
       assert.ok(line.length < 65_536)
       got.push(...(JSON.parse(line) as { payload: { facts: Fact[] } }).payload.facts.map(({ id }) => id))
       peer.finish()
     }
     const swarm = await to
-    assert.deepEqual(got, many.map(({ id }) => id))
+    assert.deepEqual(
+      got,
+      many.map(({ id }) => id),
+    )
     assert.deepEqual([swarm.lastSync?.sent, swarm.lastSync?.tooLarge], [300, ['long']])
     await swarm.close()
   })
@@ -148,16 +182,25 @@ describe('weak points of the existing pipes, which ours do not have', () => {
     const directory = temporaryDirectory(t)
     await using listening = await openSwarm({ directory, store: new MemoryFactStore(), node: 'one' })
     await using dialing = await openSwarm({ directory, store: new MemoryFactStore(), node: 'two' })
-    assert.deepEqual(dialing.peers().map(({ id, node }) => [id, node]), [[listening.peerId, 'one']])
+    assert.deepEqual(
+      dialing.peers().map(({ id, node }) => [id, node]),
+      [[listening.peerId, 'one']],
+    )
     await until(() => listening.peers().length === 1, 'the listener to know the dialer')
-    assert.deepEqual(listening.peers().map(({ id, node }) => [id, node]), [[dialing.peerId, 'two']])
+    assert.deepEqual(
+      listening.peers().map(({ id, node }) => [id, node]),
+      [[dialing.peerId, 'two']],
+    )
     await listening.close()
 
     const server = await rawServer(t, listening.path)
     const dialed = dialing.dial()
     const peer = await server.peer(0)
     await peer.next()
-    peer.send({ type: 'handshake_ack', payload: { to_peer_id: dialing.peerId, to_node: 'old', genome_hash: GENOME, match: true, trust: 2, timestamp: 1 } })
+    peer.send({
+      type: 'handshake_ack',
+      payload: { to_peer_id: dialing.peerId, to_node: 'old', genome_hash: GENOME, match: true, trust: 2, timestamp: 1 },
+    })
     peer.finish()
     assert.equal((await dialed).peer?.id, undefined)
   })
@@ -168,18 +211,33 @@ describe('weak points of the existing pipes, which ours do not have', () => {
     const errors: Error[] = []
     await using listening = await openSwarm({ directory, store, secret: 's', onError: (error) => errors.push(error) })
     const intruders = new MemoryFactStore([fact('theirs')])
-    for (const [secret, reason] of [[undefined, 'mismatch'], ['wrong', 'unproven']] as const) {
+    for (const [secret, reason] of [
+      [undefined, 'mismatch'],
+      ['wrong', 'unproven'],
+    ] as const) {
       await using intruder = await openSwarm({ directory, store: intruders, secret })
       assert.deepEqual([intruder.lastSync?.synced, intruder.lastSync?.reason], [false, reason])
     }
     const forger = await rawClient(t, listening.path)
-    forger.send({ type: 'handshake', payload: { from_peer_id: 'p', from_node: 'n', genome_hash: GENOME, timestamp: 1, nonce: 'ab' } })
+    forger.send({
+      type: 'handshake',
+      payload: { from_peer_id: 'p', from_node: 'n', genome_hash: GENOME, timestamp: 1, nonce: 'ab' },
+    })
     await forger.next()
-    forger.send({ type: 'sync_payload', payload: { from_peer_id: 'p', genome_hash: GENOME, facts: [], proof: '0'.repeat(64), synced_at: '' } })
-    await until(() => errors.some((error) => 'code' in error && error.code === 'FORBIDDEN'), 'the forgery to be refused')
+    forger.send({
+      type: 'sync_payload',
+      payload: { from_peer_id: 'p', genome_hash: GENOME, facts: [], proof: '0'.repeat(64), synced_at: '' },
+    })
+    await until(
+      () => errors.some((error) => 'code' in error && error.code === 'FORBIDDEN'),
+      'the forgery to be refused',
+    )
     await using friend = await openSwarm({ directory, store: new MemoryFactStore([fact('friends')]), secret: 's' })
     assert.deepEqual([friend.lastSync?.synced, friend.lastSync?.merged], [true, 1])
-    assert.deepEqual(store.facts().map(({ id }) => id), ['mine', 'friends'])
+    assert.deepEqual(
+      store.facts().map(({ id }) => id),
+      ['mine', 'friends'],
+    )
     assert.equal(intruders.size, 1)
   })
 
@@ -187,7 +245,7 @@ describe('weak points of the existing pipes, which ours do not have', () => {
     const directory = temporaryDirectory(t)
     const stop = new AbortController()
     const dialing = dialWithRetry('p', { directory, retryMs: 600_000, signal: stop.signal })
-    let fail = (_: Error): void => {}
+    let fail: (error: Error) => void = () => {}
     const transport = (platform: Platform) => {
       const real = unixTransport(platform)
       const listenOn = (path: string, options: ListenOptions): ReturnType<typeof real.listen> => {

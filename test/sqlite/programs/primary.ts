@@ -43,7 +43,6 @@ for await (const { write, flow } of commands<{ write?: string; flow?: string }>(
 async function pour(name: string): Promise<void> {
   for (let n = 0; ; n++) {
     const item = `${name}-${n}`
-    say({ did: 'invoked', item })
     await client.run('INSERT INTO note(text) VALUES (?)', [item])
     say({ did: 'acknowledged', item })
   }

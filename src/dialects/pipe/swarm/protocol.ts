@@ -20,7 +20,12 @@ export function newNonce(): string {
 }
 
 /** What only somebody who knows the secret can say about this conversation. */
-export function proofOf(secret: string, side: 'dialer' | 'listener', dialerNonce: string, listenerNonce: string): string {
+export function proofOf(
+  secret: string,
+  side: 'dialer' | 'listener',
+  dialerNonce: string,
+  listenerNonce: string,
+): string {
   return createHmac('sha256', secret).update(`${side}\n${dialerNonce}\n${listenerNonce}`).digest('hex')
 }
 

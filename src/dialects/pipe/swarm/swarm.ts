@@ -117,7 +117,6 @@ export class SwarmTransport implements AsyncDisposable {
   }
 
   /** @throws `SOCKET_IN_USE`, `PATH_TOO_LONG`, `FOREIGN_WORKSPACE`, `UNSAFE_WORKSPACE`, `CLOSED` */
-  // oxlint-disable-next-line typescript/require-await
   async listen(): Promise<void> {
     this.#checkOpen()
     if (this.#listener !== undefined) return
@@ -164,7 +163,6 @@ export class SwarmTransport implements AsyncDisposable {
     return outcome
   }
 
-  // oxlint-disable-next-line typescript/require-await
   async close(): Promise<void> {
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     this.#stop.abort()
@@ -214,7 +212,10 @@ export class SwarmTransport implements AsyncDisposable {
     }
   }
 
-  async #converse(facts: readonly Fact[], signal: AbortSignal | undefined): Promise<SyncResult & { readonly rest: readonly Fact[] }> {
+  async #converse(
+    facts: readonly Fact[],
+    signal: AbortSignal | undefined,
+  ): Promise<SyncResult & { readonly rest: readonly Fact[] }> {
     const nothing = { synced: false, sent: 0, merged: 0, tooLarge: [], rest: [] }
     let connection: Connection
     try {
@@ -247,9 +248,13 @@ export class SwarmTransport implements AsyncDisposable {
 
       const bothWays = extensions && listOf(ack['extensions']).includes(BOTH_WAYS)
       const proof = secret === undefined ? {} : { proof: proofOf(secret, 'dialer', nonce, theirNonce) }
-      const { parts, tooLarge } = pack(facts, bothWays ? this.#maxLineBytes : Math.min(limits.EXISTING_LINE_BYTES, this.#maxLineBytes))
+      const { parts, tooLarge } = pack(
+        facts,
+        bothWays ? this.#maxLineBytes : Math.min(limits.EXISTING_LINE_BYTES, this.#maxLineBytes),
+      )
       const now = bothWays ? parts : parts.slice(0, 1)
-      for (const [at, part] of now.entries()) this.#sendPayload(talk, part, { ...proof, ...(bothWays ? { last: at === now.length - 1 } : {}) })
+      for (const [at, part] of now.entries())
+        this.#sendPayload(talk, part, { ...proof, ...(bothWays ? { last: at === now.length - 1 } : {}) })
       const received = bothWays ? await this.#receive(talk, stop, undefined) : { ids: new Set<string>(), merged: 0 }
       return {
         synced: true,

@@ -3,7 +3,7 @@ import { validate } from '../../wire/validate.ts'
 import type { PipeMessage, PipeType } from './messages.ts'
 
 /** Types of messages and what their payloads are: the four of the system, and any others. */
-export type PipeSchemas = Readonly<Record<string, Schema<never, unknown>>>
+export type PipeSchemas = Readonly<Record<string, Schema<any, unknown>>>
 
 /** What a receiver with these schemas gets. */
 export type Incoming<S extends PipeSchemas> =
