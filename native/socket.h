@@ -18,6 +18,8 @@ struct socket {
   bool listening;
   /* Packets: the peer left with bytes of ours unread. Told after what it sent before. */
   bool reset;
+  /* Packets: so many more events are taken to have brought just one. */
+  unsigned char alone;
   /* UV_READABLE and UV_WRITABLE, as far as JavaScript wants them. */
   int interest;
   /* Takes what has arrived: a stream's bytes or packets. A listener hands it to those it accepts. */

@@ -10,7 +10,8 @@ import {
   OUTCOME_TIMEOUT_MS,
   WRITE_TIMEOUT_MS,
 } from './limits.ts'
-import { METHOD, type WireWrite } from './protocol.ts'
+import { Outbox } from './outbox.ts'
+import { METHOD, type WireWrite, type WireWrites } from './protocol.ts'
 import { resultFromWire, valueOf, type WireResult } from './result.ts'
 import type { AsyncTx, RunResult, SqlRow, SqlValue, StatementPair, WriteOptions } from './types.ts'
 import { paramsToWire } from './values.ts'
@@ -35,6 +36,7 @@ export interface WriteClientOptions {
 export class WriteClient {
   readonly #send: Send
   readonly #now: () => number
+  readonly #outbox: Outbox
   /** What became of writes that were given up, by key; it is being asked. */
   readonly #given = new Map<string, Promise<Outcome>>()
   #identity = new WriterIdentity()
@@ -42,6 +44,7 @@ export class WriteClient {
   constructor({ send, now }: WriteClientOptions) {
     this.#send = send
     this.#now = now
+    this.#outbox = new Outbox((identity, s, over) => this.#sendWrites(identity, s, over))
   }
 
   async run<Row = SqlRow>(
@@ -121,8 +124,8 @@ export class WriteClient {
     const identity = this.#identity.opened ? this.#identity : await this.#opened('The write', over)
     refuseOver('The write', over, this.#now())
     const number = identity.nextNumber()
-    const request: WireWrite = { w: identity.id, n: number, a: identity.watermark, key, ...body }
-    return this.#settle(identity, number, key, this.#ask(identity, METHOD.WRITE, request, over))
+    const write = this.#outbox.add(identity, { n: number, key, ...body }, { ...over, timeoutMs })
+    return this.#settle(identity, number, key, write)
   }
 
   /** The database knows this member: from here on its numbers count. */
@@ -136,12 +139,23 @@ export class WriteClient {
     return identity
   }
 
+  async #sendWrites(identity: WriterIdentity, s: readonly WireWrite[], over: Until): Promise<readonly Answer[]> {
+    const writes: WireWrites = { w: identity.id, a: identity.watermark, s }
+    const answers = valueOf(await this.#send(METHOD.WRITE, writes, over)) as readonly Answer[]
+    for (const answer of answers) this.#look(identity, answer)
+    return answers
+  }
+
   async #ask(identity: WriterIdentity, method: string, params: unknown, over: Until): Promise<unknown> {
     const answer = (await this.#send(method, params, over)) as Answer
-    if ('error' in answer && answer.error.data?.code === 'SESSION_EXPIRED' && this.#identity === identity) {
-      this.#identity = new WriterIdentity()
-    }
+    this.#look(identity, answer)
     return valueOf(answer)
+  }
+
+  /** The database has forgotten this writer: it goes on under another id. */
+  #look(identity: WriterIdentity, answer: Answer): void {
+    const expired = 'error' in answer && answer.error.data?.code === 'SESSION_EXPIRED'
+    if (expired && this.#identity === identity) this.#identity = new WriterIdentity()
   }
 
   /** The end of a numbered write. One whose end is unknown stays open until it is known what became of it (rule C4). */

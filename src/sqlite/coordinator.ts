@@ -1,8 +1,8 @@
 import { ConclaveError } from '../errors/index.ts'
 import { failed, type Answer } from './answer.ts'
-import { busyPause } from './busy.ts'
-import { BUSY_REPORT_MS, FORGET_MS, GROUP_BYTES, GROUP_WRITES, MAX_TRANSACTION_MS } from './limits.ts'
-import { parseRequest, type Request } from './protocol.ts'
+import { BusyPause } from './busy-pause.ts'
+import { FORGET_MS, GROUP_BYTES, GROUP_WRITES, MAX_TRANSACTION_MS } from './limits.ts'
+import { parseRequest, type JobRequest, type Request } from './protocol.ts'
 import { FairQueue, type Queued, type QueueLimits } from './queue.ts'
 import { Session, SessionBook } from './session.ts'
 import { WalWatch, type WalLimits, type WalReport } from './wal.ts'
@@ -44,7 +44,7 @@ export interface CoordinatorCounters {
 }
 
 interface Entry extends Queued {
-  readonly request: (Request & { readonly type: 'job' | 'begin' }) | { readonly type: 'commit'; readonly job: Job }
+  readonly request: Takable | { readonly type: 'commit'; readonly job: Job }
   readonly context: RequestContext
   readonly id: string | undefined
   readonly answer: Promise<Answer>
@@ -52,6 +52,8 @@ interface Entry extends Queued {
   readonly reject: (error: ConclaveError) => void
   waiters: number
 }
+
+type Takable = JobRequest | (Request & { readonly type: 'begin' })
 
 /** `lost`: another primary may serve; what waits is settled by `abandon`, when no link could carry the reply. */
 type State = 'serving' | 'lost' | 'closed'
@@ -67,6 +69,7 @@ export class Coordinator {
   readonly #queue: FairQueue<Entry>
   readonly #wal: WalWatch
   readonly #sessions = new SessionBook()
+  readonly #pause: BusyPause
   /** Numbered writes that wait or run, by writer and number (rule A6: not queued already). */
   readonly #known = new Map<string, Entry>()
   /** Writes under a key of the caller's, by key: whoever asks for its outcome waits for them. */
@@ -79,8 +82,6 @@ export class Coordinator {
   #lost: ConclaveError | undefined
   #pumping = false
   #scheduled = false
-  #pause: NodeJS.Timeout | undefined
-  #busy: { readonly since: number; attempts: number; reported: boolean } | undefined
 
   constructor(options: CoordinatorOptions) {
     const { writer, path, now, limits } = options
@@ -93,6 +94,11 @@ export class Coordinator {
       truncate: () => writer.truncate(),
       onReport: (report) => options.onReport?.({ type: 'wal', ...report }),
       limits: limits?.wal,
+    })
+    this.#pause = new BusyPause({
+      now,
+      onOver: () => this.#schedule(),
+      onLong: (forMs) => options.onReport?.({ type: 'busy', forMs }),
     })
     this.#forgetting = setInterval(() => void this.#forget(), FORGET_MS)
     this.#forgetting.unref()
@@ -130,6 +136,8 @@ export class Coordinator {
         case 'job':
         case 'begin':
           return await this.#enqueue(request, context)
+        case 'writes':
+          return { ok: await Promise.all(request.jobs.map((job) => this.#enqueueOne(job, context))) }
         case 'step':
           return await this.#step(request)
         case 'commit':
@@ -165,7 +173,7 @@ export class Coordinator {
     this.#state = 'closed'
     this.#lost ??= error
     clearInterval(this.#forgetting)
-    clearTimeout(this.#pause)
+    this.#pause.stop()
     this.#sessions.close()
     for (const entry of this.#queue.drain()) this.#settle(entry, error)
     for (const reject of this.#stranded.splice(0)) reject(error)
@@ -177,7 +185,17 @@ export class Coordinator {
     writers.add(writer)
   }
 
-  #enqueue(request: Request & { readonly type: 'job' | 'begin' }, context: RequestContext): Promise<Answer> {
+  /** One that is refused does not refuse the others. */
+  #enqueueOne(job: JobRequest, context: RequestContext): Promise<Answer> | Answer {
+    try {
+      return this.#enqueue(job, context)
+    } catch (error) {
+      if (ConclaveError.is(error, 'OVERLOADED')) return failed(error)
+      throw error
+    }
+  }
+
+  #enqueue(request: Takable, context: RequestContext): Promise<Answer> {
     if (request.type === 'job' && request.work.type === 'key') {
       const entry = this.#keyed.get(request.work.key)
       if (entry !== undefined) return this.#afterwards(entry, request, context)
@@ -230,23 +248,18 @@ export class Coordinator {
     if (signal.aborted) giveUp()
     else {
       signal.addEventListener('abort', giveUp, { once: true })
-      const done = (): void => signal.removeEventListener('abort', giveUp)
-      entry.answer.then(done, done)
+      void entry.answer.catch(() => {}).finally(() => signal.removeEventListener('abort', giveUp))
     }
     return entry.answer
   }
 
-  async #afterwards(
-    entry: Entry,
-    request: Request & { readonly type: 'job' },
-    context: RequestContext,
-  ): Promise<Answer> {
+  async #afterwards(entry: Entry, request: JobRequest, context: RequestContext): Promise<Answer> {
     await entry.answer.catch(() => {})
     return this.#enqueue(request, context)
   }
 
   #schedule(): void {
-    if (this.#scheduled || this.#pumping || this.#state !== 'serving' || this.#pause !== undefined) return
+    if (this.#scheduled || this.#pumping || this.#state !== 'serving' || this.#pause.active) return
     this.#scheduled = true
     // After what arrives in this turn of the loop: it commits together.
     setImmediate(() => {
@@ -260,7 +273,7 @@ export class Coordinator {
     this.#pumping = true
     try {
       await this.#wal.look()
-      while (this.#state === 'serving' && this.#sessions.active === undefined && this.#pause === undefined) {
+      while (this.#state === 'serving' && this.#sessions.active === undefined && !this.#pause.active) {
         const next = this.#queue.peek()
         if (next === undefined) break
         if (next.request.type === 'begin') await this.#grant(next, next.request)
@@ -293,7 +306,7 @@ export class Coordinator {
       this.#refused(error)
       return
     }
-    this.#busy = undefined
+    this.#pause.reset()
     this.counters.groups++
     this.counters.answers += answers.length
     this.#takeBack(entries.slice(answers.length))
@@ -315,7 +328,7 @@ export class Coordinator {
       this.#refused(error)
       return
     }
-    this.#busy = undefined
+    this.#pause.reset()
     this.counters.transactions++
     const ms = Math.min(holdMs, MAX_TRANSACTION_MS)
     const granted = new Session(writer, session, now() + ms)
@@ -402,22 +415,8 @@ export class Coordinator {
 
   /** The writer did nothing: later, or never again. */
   #refused(error: unknown): void {
-    if (error instanceof WriterBusy) this.#wait()
+    if (error instanceof WriterBusy) this.#pause.begin()
     else this.#fail(error)
-  }
-
-  #wait(): void {
-    const now = this.#options.now()
-    this.#busy ??= { since: now, attempts: 0, reported: false }
-    const forMs = now - this.#busy.since
-    if (forMs >= BUSY_REPORT_MS && !this.#busy.reported) {
-      this.#busy.reported = true
-      this.#options.onReport?.({ type: 'busy', forMs })
-    }
-    this.#pause ??= setTimeout(() => {
-      this.#pause = undefined
-      this.#schedule()
-    }, busyPause(this.#busy.attempts++))
   }
 
   /** Step down: the links are closed first, so that nothing is settled that a successor may answer better (rule A1). */
@@ -431,7 +430,7 @@ export class Coordinator {
             cause: error,
             outcome: 'unknown',
           })
-    clearTimeout(this.#pause)
+    this.#pause.stop()
     this.#options.onLost(this.#lost)
   }
 

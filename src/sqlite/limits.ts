@@ -9,6 +9,11 @@ export const MAX_MEMBER_WRITES: number = 16_384
 /** Bytes of them. */
 export const MAX_MEMBER_BYTES: number = 16 * 1024 * 1024
 
+/** Writes of one member that travel in one request at most ... */
+export const MAX_WRITES_SENT: number = 256
+/** ... and about how many bytes of SQL and parameters; one write may exceed it. */
+export const WRITES_SENT_BYTES: number = 48 * 1024
+
 /** Writes that commit together at most. */
 export const GROUP_WRITES: number = 512
 /** Bytes of SQL and parameters that commit together at most; one write may exceed it. */

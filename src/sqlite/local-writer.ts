@@ -79,7 +79,6 @@ export class LocalWriter implements Writer {
     this.#changes.sync()
   }
 
-  // oxlint-disable-next-line typescript/require-await
   async commit(jobs: readonly Job[]): Promise<readonly Answer[]> {
     try {
       return this.#group(jobs)
@@ -102,13 +101,11 @@ export class LocalWriter implements Writer {
     }
   }
 
-  // oxlint-disable-next-line typescript/require-await
   async begin(): Promise<void> {
     this.#start()
     this.#inSession = true
   }
 
-  // oxlint-disable-next-line typescript/require-await
   async step(sql: string, params: readonly SqlValue[]): Promise<Answer> {
     if (!this.#inSession) return failed(sessionLost(undefined))
     try {
@@ -126,7 +123,6 @@ export class LocalWriter implements Writer {
     }
   }
 
-  // oxlint-disable-next-line typescript/require-await
   async end(job: Job | undefined): Promise<Answer | undefined> {
     if (!this.#inSession) return job === undefined ? undefined : failed(sessionLost(undefined))
     this.#inSession = false
@@ -154,7 +150,6 @@ export class LocalWriter implements Writer {
     this.#ledger.closed(writer, Date.now())
   }
 
-  // oxlint-disable-next-line typescript/require-await
   async truncate(): Promise<void> {
     try {
       this.#truncate.get([])
@@ -164,7 +159,6 @@ export class LocalWriter implements Writer {
     }
   }
 
-  // oxlint-disable-next-line typescript/require-await
   async forget(): Promise<void> {
     this.#transaction(() => {
       this.#ledger.forget(Date.now())
@@ -172,7 +166,6 @@ export class LocalWriter implements Writer {
     })
   }
 
-  // oxlint-disable-next-line typescript/require-await
   async close(): Promise<void> {
     if (this.#inSession) this.#rollback()
     this.#inSession = false

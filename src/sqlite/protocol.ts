@@ -1,6 +1,6 @@
 import { ConclaveError } from '../errors/index.ts'
 import { digestOf } from './key-store.ts'
-import { MAX_BATCH, MAX_KEY_LENGTH } from './limits.ts'
+import { MAX_BATCH, MAX_KEY_LENGTH, MAX_WRITES_SENT } from './limits.ts'
 import type { SqlValue, StatementPair } from './types.ts'
 import { paramsFromWire, type WireValue } from './values.ts'
 import type { Work } from './writer.ts'
@@ -21,12 +21,8 @@ export const METHODS: readonly string[] = Object.values(METHOD)
 
 /** A write as it travels. One of `sql`, `batch`, `call` says what. */
 export interface WireWrite {
-  /** The writer: 128 random bits. */
-  readonly w: string
   /** Its number: 1, 2, 3. */
   readonly n: number
-  /** All numbers up to this one are settled at the writer. */
-  readonly a: number
   readonly key?: string | undefined
   readonly sql?: string | undefined
   /** Of `sql`, or of `call`. */
@@ -36,17 +32,30 @@ export interface WireWrite {
   readonly call?: string | undefined
 }
 
+/** Writes of one writer, by rising numbers; the answer is a list of theirs. */
+export interface WireWrites {
+  /** The writer: 128 random bits. */
+  readonly w: string
+  /** All numbers up to this one are settled at the writer. */
+  readonly a: number
+  readonly s: readonly WireWrite[]
+}
+
+export interface JobRequest {
+  readonly type: 'job'
+  readonly writer: string
+  /** 0 for what is no write. */
+  readonly number: number
+  readonly watermark: number
+  readonly work: Work
+  readonly key: { readonly name: string; readonly digest: string } | undefined
+  readonly bytes: number
+}
+
 /** A request as it is understood. */
 export type Request =
-  | {
-      readonly type: 'job'
-      readonly writer: string
-      readonly number: number
-      readonly watermark: number
-      readonly work: Work
-      readonly key: { readonly name: string; readonly digest: string } | undefined
-      readonly bytes: number
-    }
+  | JobRequest
+  | { readonly type: 'writes'; readonly writer: string; readonly jobs: readonly JobRequest[] }
   | { readonly type: 'begin'; readonly writer: string; readonly session: number; readonly holdMs: number }
   | {
       readonly type: 'step'
@@ -83,7 +92,7 @@ export function parseRequest(method: string, params: unknown): Request {
         ? job(writer, { type: 'outcome', of: text(fields, 'of'), number: whole(fields, 'n', 1) })
         : job(writer, { type: 'key', key: text(fields, 'key') })
     case METHOD.WRITE:
-      return write(writer, fields)
+      return writes(writer, fields)
     case METHOD.BEGIN:
       return { type: 'begin', writer, session: whole(fields, 'x', 1), holdMs: whole(fields, 'ms', 1) }
     case METHOD.STEP: {
@@ -101,11 +110,21 @@ export function parseRequest(method: string, params: unknown): Request {
   }
 }
 
-function job(writer: string, work: Work): Request {
+function job(writer: string, work: Work): JobRequest {
   return { type: 'job', writer, number: 0, watermark: 0, work, key: undefined, bytes: OVERHEAD_BYTES }
 }
 
-function write(writer: string, fields: Fields): Request {
+function writes(writer: string, fields: Fields): Request {
+  const watermark = whole(fields, 'a', 0)
+  const { s } = fields
+  if (!Array.isArray(s) || s.length > MAX_WRITES_SENT) {
+    throw invalid(`The field s of a database request is a list of at most ${MAX_WRITES_SENT} writes.`)
+  }
+  return { type: 'writes', writer, jobs: s.map((one: unknown) => write(writer, watermark, one)) }
+}
+
+function write(writer: string, watermark: number, given: unknown): JobRequest {
+  const fields = (typeof given === 'object' && given !== null ? given : {}) as Fields
   const { key } = fields
   if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > MAX_KEY_LENGTH)) {
     throw invalid(`A key has 1 to ${MAX_KEY_LENGTH} characters.`)
@@ -115,7 +134,7 @@ function write(writer: string, fields: Fields): Request {
     type: 'job',
     writer,
     number: whole(fields, 'n', 1),
-    watermark: whole(fields, 'a', 0),
+    watermark,
     work,
     key:
       key === undefined

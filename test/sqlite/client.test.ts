@@ -41,7 +41,9 @@ function client(): { client: WriteClient; asked: Asked[]; next: (method: string)
   return { client: made, asked, next }
 }
 
-const OK = { ok: [1, 1] }
+const OK = { ok: [{ ok: [1, 1] }] }
+const writesOf = ({ params }: Asked): { n: number; params: unknown }[] =>
+  params['s'] as { n: number; params: unknown }[]
 const lost = (outcome: Outcome): ConclaveError => new ConclaveError('DISCONNECTED', 'lost', { outcome })
 
 test('A6: nothing is numbered before the database knows the writer; then in the order of the calls', async () => {
@@ -51,15 +53,18 @@ test('A6: nothing is numbered before the database knows the writer; then in the 
   await new Promise((resolve) => setImmediate(resolve))
   assert.equal(asked.length, 0, 'one OPEN for all, and no write before its answer')
   open.answer({ ok: null })
-  for (const [at, text] of ['a', 'b', 'c'].entries()) {
-    const write = await next(METHOD.WRITE)
-    assert.deepEqual([write.params['n'], write.params['a'], write.params['params']], [at + 1, 0, [text]])
-    write.answer(OK)
-  }
+  const first = await next(METHOD.WRITE)
+  assert.deepEqual(
+    writesOf(first).map(({ n, params }) => [n, params]),
+    ['a', 'b', 'c'].map((text, at) => [at + 1, [text]]),
+    'what is written in one go travels together',
+  )
+  assert.equal(first.params['a'], 0)
+  first.answer({ ok: [1, 2, 3].map((n) => ({ ok: [1, n] })) })
   await Promise.all(writes)
   const last = c.run('x', ['d'])
   const write = await next(METHOD.WRITE)
-  assert.deepEqual([write.params['n'], write.params['a'], write.params['w']], [4, 3, open.params['w']])
+  assert.deepEqual([writesOf(write)[0]!.n, write.params['a'], write.params['w']], [4, 3, open.params['w']])
   assert.match(String(write.params['w']), /^[\w-]{22}$/)
   write.answer(OK)
   await last
@@ -105,7 +110,7 @@ describe('C4: three outcomes', () => {
     // The number stays open until it is known, so that its outcome is kept.
     const during = c.run('y')
     const third = await next(METHOD.WRITE)
-    assert.deepEqual([third.params['n'], third.params['a']], [3, 1])
+    assert.deepEqual([writesOf(third)[0]!.n, third.params['a']], [3, 1])
     third.answer(OK)
     await during
     question.answer({ ok: 'committed' })
@@ -126,7 +131,7 @@ describe('C4: three outcomes', () => {
       message: 'taken',
       data: { code: 'CONFLICT', outcome: 'not-committed', data: { sqlite: 'S' } },
     }
-    ;(await next(METHOD.WRITE)).answer({ error })
+    ;(await next(METHOD.WRITE)).answer({ ok: [{ error }] })
     await assert.rejects(write, code('CONFLICT', 'not-committed'))
     const after = c.run('x')
     const sent = await next(METHOD.WRITE)
@@ -179,14 +184,14 @@ test('A6: a writer that the database has forgotten settles as unknown and goes o
   const open = await next(METHOD.OPEN)
   open.answer({ ok: null })
   const error = { code: -1, message: 'gone', data: { code: 'SESSION_EXPIRED', outcome: 'unknown' } }
-  ;(await next(METHOD.WRITE)).answer({ error })
+  ;(await next(METHOD.WRITE)).answer({ ok: [{ error }] })
   await assert.rejects(first, code('SESSION_EXPIRED', 'unknown'))
   const second = c.run('x')
   const again = await next(METHOD.OPEN)
   assert.notEqual(again.params['w'], open.params['w'])
   again.answer({ ok: null })
   const write = await next(METHOD.WRITE)
-  assert.deepEqual([write.params['n'], write.params['w']], [1, again.params['w']])
+  assert.deepEqual([writesOf(write)[0]!.n, write.params['w']], [1, again.params['w']])
   write.answer(OK)
   await second
 })

@@ -34,8 +34,10 @@ function writer(
     ask(primary.coordinator, method, { w, ...params }, { member: w, deadline, signal }) as Promise<Sent>
   return {
     open: () => send(METHOD.OPEN, {}),
-    write: (n, text, { a = 0, sql = INSERT, key, ...over } = {}) =>
-      send(METHOD.WRITE, { n, a, sql, key, params: sql === INSERT ? [text] : [] }, over),
+    write: async (n, text, { a = 0, sql = INSERT, key, ...over } = {}) => {
+      const answer = await send(METHOD.WRITE, { a, s: [{ n, sql, key, params: sql === INSERT ? [text] : [] }] }, over)
+      return answer.error === undefined ? (answer.ok as Sent[])[0]! : answer
+    },
     outcome: async (n) => (await send(METHOD.OUTCOME, { of: w, n })).ok,
   }
 }
@@ -270,12 +272,16 @@ test('what no member sends is refused as INVALID_PARAMS', async (t) => {
   for (const [method, params] of [
     ['$db.nothing', { w: 'w' }],
     [METHOD.WRITE, undefined],
-    [METHOD.WRITE, { w: 'w', n: 0, a: 0, sql: 'SELECT 1' }],
-    [METHOD.WRITE, { w: 'w', n: 1.5, a: 0, sql: 'SELECT 1' }],
-    [METHOD.WRITE, { w: 'w', n: 1, a: 0 }],
-    [METHOD.WRITE, { w: 'w', n: 1, a: 0, batch: [['SELECT 1', 5]] }],
-    [METHOD.WRITE, { w: 'w', n: 1, a: 0, batch: ['SELECT 1'] }],
-    [METHOD.WRITE, { w: 'w', n: 1, a: 0, sql: 'SELECT 1', key: '' }],
+    [METHOD.WRITE, { w: 'w', a: 0 }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [null] }],
+    [METHOD.WRITE, { w: 'w', s: [{ n: 1, sql: 'SELECT 1' }] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 0, sql: 'SELECT 1' }] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 1.5, sql: 'SELECT 1' }] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 1 }] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 1, batch: [['SELECT 1', 5]] }] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 1, batch: ['SELECT 1'] }] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 1, sql: 'SELECT 1', key: '' }] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: Array.from({ length: 257 }, (_, n) => ({ n: n + 1, sql: 'SELECT 1' })) }],
     [METHOD.STEP, { w: 'w', x: 1 }],
   ] as const) {
     const answer = (await ask(primary.coordinator, method, params, context)) as Sent

@@ -118,7 +118,7 @@ class Model {
       : [['INSERT INTO log VALUES (?)', [item]]]
     const settled = this.writes.filter((write) => write.writer === writer && write.told === undefined)
     const a = (settled[0]?.number ?? number) - 1
-    const request = { w: WRITERS[writer], n: number, a, batch, key: keyed ? `key ${item}` : undefined }
+    const request = { w: WRITERS[writer], a, s: [{ n: number, batch, key: keyed ? `key ${item}` : undefined }] }
     this.writes.push({ writer, number, item, request, told: undefined })
   }
 
@@ -129,7 +129,10 @@ class Model {
   }
 
   async #hand(write: Write, lost: boolean): Promise<void> {
-    const answer = (await this.#send(METHOD.WRITE, write.request)) as { error?: { data: { outcome: Outcome } } }
+    const { ok } = (await this.#send(METHOD.WRITE, write.request)) as {
+      ok: { error?: { data: { outcome: Outcome } } }[]
+    }
+    const answer = ok[0]!
     this.#tell(write, answer.error === undefined ? 'committed' : answer.error.data.outcome, lost)
   }
 

@@ -99,7 +99,7 @@ describe('A4: procedures are synchronous', () => {
     const given = procedures({
       slow: async (tx) => {
         tx.prepare(INSERT).run('first half')
-        await null
+        await Promise.resolve()
         try {
           tx.prepare(INSERT).run('second half')
         } catch (error) {
@@ -108,6 +108,7 @@ describe('A4: procedures are synchronous', () => {
       },
       thenable: (tx) => {
         tx.prepare(INSERT).run('then')
+        // oxlint-disable-next-line unicorn/no-thenable
         return { then: (): void => {} }
       },
     })

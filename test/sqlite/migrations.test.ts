@@ -84,7 +84,7 @@ describe('C9: migrations', () => {
     const workspace = freshWorkspace(t)
     const migration = (async (tx: Tx) => {
       tx.exec("INSERT INTO note(text) VALUES ('x')")
-      await null
+      await Promise.resolve()
       tx.exec("INSERT INTO note(text) VALUES ('y')")
     }) as unknown as Migration
     await assert.rejects(serve(t, workspace, { migrations: [TABLE, migration] }), code('ASYNC_PROCEDURE'))

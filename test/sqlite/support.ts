@@ -24,7 +24,7 @@ export const TABLE = 'CREATE TABLE note(id INTEGER PRIMARY KEY, text TEXT UNIQUE
 export const now = (): number => Number(process.hrtime.bigint()) / 1e6
 
 /** Stands for an error of ours. */
-export function code(expected: Code, outcome?: Outcome | undefined, ...words: RegExp[]): (error: unknown) => boolean {
+export function code(expected: Code, outcome?: Outcome, ...words: RegExp[]): (error: unknown) => boolean {
   return (error) => {
     assert(ConclaveError.is(error), `not an error of ours: ${String((error as Error).stack)}`)
     assert.equal(error.code, expected, error.message)

@@ -70,7 +70,7 @@ export class Keys {
     if (key === undefined || phase === undefined) return false
     if (phase === 'cleanup') return true
     const last =
-      cleaner(key) === undefined && [...key.phases].every(([other, its]) => other === id)
+      cleaner(key) === undefined && [...key.phases].every(([other, its]) => other === id || its === 'leaving')
     key.phases.set(id, last ? 'cleanup' : 'leaving')
     return last
   }

@@ -207,7 +207,7 @@ test(
 test('8 the packets of two long answers are never mixed', { skip: needsPython }, async (t) => {
   const { path, gate } = await serve(t, { answers: 'any-order' })
   const peer = await RawPeer.start(t, 'client', path)
-  const sizes = [500_000, 700_000, 300_000]
+  const sizes = [1_500_000, 1_700_000, 300_000]
   for (const [index, size] of sizes.entries()) {
     await peer.send(...callPackets({ method: METHOD.slow, sequence: BigInt(index), body: pattern(size) }))
   }
