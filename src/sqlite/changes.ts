@@ -30,6 +30,7 @@ export type FeedEvent = TableChange | Resync
 const OPERATIONS: readonly Operation[] = ['insert', 'update', 'delete']
 /** In place of an operation: the key that an updated row had before. */
 const OLD_KEY = 3
+const UPDATE = 1
 
 interface Table {
   readonly name: string
@@ -48,10 +49,12 @@ interface Tally {
   readonly operation: Operation
   count: number
   /** `undefined`: none, or too many. */
-  keys: Map<string, SqlValue | readonly SqlValue[]> | undefined
+  keys: Map<unknown, Key> | undefined
 }
 
-type Tallies = Map<string, Tally>
+type Key = SqlValue | readonly SqlValue[]
+/** By table and operation: a number for tables with triggers, a name for the others. */
+type Tallies = Map<number | string, Tally>
 
 /**
  * Notes which tables and rows the writing connection changes. node:sqlite has no update hook, and its sessions leave out
@@ -104,7 +107,8 @@ export class ChangeRecorder {
     }
     if (this.#untold.length === 0 || /^\s*select\b/i.test(sql)) return
     const lower = sql.toLowerCase()
-    for (const { name, lower: word } of this.#untold) if (lower.includes(word)) this.#tally(name, 'update', undefined)
+    for (const { name, lower: word } of this.#untold)
+      if (lower.includes(word)) this.#tally(name, name, 'update', undefined, 1)
   }
 
   /** Another program has written: what, nobody tells. */
@@ -157,13 +161,12 @@ export class ChangeRecorder {
     if (table === undefined) return
     const exact = key.map(narrow)
     const one = exact.length === 0 ? undefined : exact.length === 1 ? exact[0]! : exact
-    if (operation === OLD_KEY) this.#tally(table.name, 'update', one, 0)
-    else this.#tally(table.name, OPERATIONS[operation]!, one)
-    for (const name of table.feeds) this.#tally(name, 'update', undefined)
+    const of = operation === OLD_KEY ? UPDATE : operation
+    this.#tally(at * OPERATIONS.length + of, table.name, OPERATIONS[of]!, one, operation === OLD_KEY ? 0 : 1)
+    for (const name of table.feeds) this.#tally(name, name, 'update', undefined, 1)
   }
 
-  #tally(table: string, operation: Operation, key: SqlValue | readonly SqlValue[] | undefined, rows = 1): void {
-    const id = `${operation} ${table}`
+  #tally(id: number | string, table: string, operation: Operation, key: Key | undefined, rows: number): void {
     let tally = this.#job.get(id)
     if (tally === undefined) {
       tally = { table, operation, count: 0, keys: key === undefined ? undefined : new Map() }
@@ -229,20 +232,21 @@ function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
-function idOf(key: SqlValue | readonly SqlValue[]): string {
-  if (Array.isArray(key)) return key.map(idOf).join('\0')
-  return key instanceof Uint8Array
-    ? `b${Buffer.from(key).toString('base64')}`
-    : `${typeof key}${String(key as SqlValue)}`
+/** A list, or bytes, by their text; any other value is its own name. */
+function idOf(key: Key): unknown {
+  if (key instanceof Uint8Array) return `bytes ${Buffer.from(key).toString('base64')}`
+  return typeof key === 'object' && key !== null
+    ? JSON.stringify(key.map((value) => [typeof value, String(idOf(value))]))
+    : key
 }
 
-function addKey(tally: Tally, id: string, key: SqlValue | readonly SqlValue[]): void {
+function addKey(tally: Tally, id: unknown, key: Key): void {
   if (tally.keys === undefined || tally.keys.has(id)) return
   if (tally.keys.size >= MAX_CHANGED_KEYS) tally.keys = undefined
   else tally.keys.set(id, key)
 }
 
-function merge(group: Tallies, id: string, tally: Tally): void {
+function merge(group: Tallies, id: number | string, tally: Tally): void {
   const known = group.get(id)
   if (known === undefined) {
     group.set(id, tally)

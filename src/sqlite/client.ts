@@ -39,7 +39,9 @@ export class WriteClient {
   readonly #outbox: Outbox
   /** What became of writes that were given up, by key; it is being asked. */
   readonly #given = new Map<string, Promise<Outcome>>()
-  #identity = new WriterIdentity()
+  #writes = new WriterIdentity()
+  /** Numbers of their own: a COMMIT runs while plain writes with lower numbers wait behind its transaction. */
+  #transactions = new WriterIdentity()
 
   constructor({ send, now }: WriteClientOptions) {
     this.#send = send
@@ -76,7 +78,14 @@ export class WriteClient {
   transaction<T>(work: (tx: AsyncTx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
     return transact(
       {
-        opened: (what, over) => this.#opened(what, over),
+        opened: async (what, over) => {
+          // What was written before goes before.
+          const { opening } = this.#writes
+          if (opening !== undefined) await until(opening, what, over, this.#now())
+          const identity = await this.#opened(() => this.#transactions, what, over)
+          this.#outbox.flush()
+          return identity
+        },
         ask: (identity, method, params, over) => this.#ask(identity, method, params, over),
         settle: (identity, number, write) => this.#settle(identity, number, undefined, write),
         now: this.#now,
@@ -95,20 +104,17 @@ export class WriteClient {
     }
     const over = { deadline: this.#now() + OUTCOME_TIMEOUT_MS }
     const own = /^([\w-]{22}):(\d+)$/.exec(key)
-    const w = this.#identity.id
+    const w = this.#writes.id
     const question = own === null ? { w, key } : { w, of: own[1], n: Number(own[2]) }
     return valueOf(await this.#send(METHOD.OUTCOME, question, over)) as Outcome
   }
 
   /** A clean goodbye, when nothing is open: the database need not remember this member. Never rejects. */
   async close(deadline: number): Promise<void> {
-    const identity = this.#identity
-    if (!identity.opened || identity.unsettled) return
-    try {
-      await this.#send(METHOD.BYE, { w: identity.id }, { deadline })
-    } catch {
-      // It is forgotten after a day.
-    }
+    const open = [this.#writes, this.#transactions].filter((identity) => identity.opened && !identity.unsettled)
+    const goodbyes = open.map(({ id }) => this.#send(METHOD.BYE, { w: id }, { deadline }))
+    // One that was not heard is forgotten after a day.
+    await Promise.allSettled(goodbyes)
   }
 
   async #write(body: Partial<WireWrite>, options: WriteOptions): Promise<unknown> {
@@ -121,7 +127,7 @@ export class WriteClient {
     const timeoutMs = Math.min(options.timeoutMs ?? WRITE_TIMEOUT_MS, MAX_WRITE_TIMEOUT_MS)
     const over: Until = { deadline: this.#now() + timeoutMs, signal: options.signal }
     // No await once it is opened: writes are numbered and sent in the order they are called.
-    const identity = this.#identity.opened ? this.#identity : await this.#opened('The write', over)
+    const identity = this.#writes.opened ? this.#writes : await this.#opened(() => this.#writes, 'The write', over)
     refuseOver('The write', over, this.#now())
     const number = identity.nextNumber()
     const write = this.#outbox.add(identity, { n: number, key, ...body }, { ...over, timeoutMs })
@@ -129,8 +135,8 @@ export class WriteClient {
   }
 
   /** The database knows this member: from here on its numbers count. */
-  async #opened(what: string, over: Until): Promise<WriterIdentity> {
-    const identity = this.#identity
+  async #opened(which: () => WriterIdentity, what: string, over: Until): Promise<WriterIdentity> {
+    const identity = which()
     if (identity.opened) return identity
     const open = identity.open(async (w) => {
       valueOf(await this.#send(METHOD.OPEN, { w }, { deadline: this.#now() + WRITE_TIMEOUT_MS }))
@@ -155,7 +161,9 @@ export class WriteClient {
   /** The database has forgotten this writer: it goes on under another id. */
   #look(identity: WriterIdentity, answer: Answer): void {
     const expired = 'error' in answer && answer.error.data?.code === 'SESSION_EXPIRED'
-    if (expired && this.#identity === identity) this.#identity = new WriterIdentity()
+    if (!expired) return
+    if (this.#writes === identity) this.#writes = new WriterIdentity()
+    if (this.#transactions === identity) this.#transactions = new WriterIdentity()
   }
 
   /** The end of a numbered write. One whose end is unknown stays open until it is known what became of it (rule C4). */

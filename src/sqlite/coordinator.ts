@@ -186,9 +186,9 @@ export class Coordinator {
   }
 
   /** One that is refused does not refuse the others. */
-  #enqueueOne(job: JobRequest, context: RequestContext): Promise<Answer> | Answer {
+  async #enqueueOne(job: JobRequest, context: RequestContext): Promise<Answer> {
     try {
-      return this.#enqueue(job, context)
+      return await this.#enqueue(job, context)
     } catch (error) {
       if (ConclaveError.is(error, 'OVERLOADED')) return failed(error)
       throw error
@@ -204,13 +204,13 @@ export class Coordinator {
     if (request.type === 'begin') {
       const open = this.#sessions.find(writer, request.session)
       if (open !== undefined) return Promise.resolve({ ok: { ms: open.until - this.#options.now() } })
-      return this.#add({ request, context, id: `${writer} begin ${request.session}`, writer, bytes: 0 })
+      return this.#add({ request, context, id: `${writer} begin ${request.session}`, bytes: 0 })
     }
     const id = request.number > 0 ? `${writer} ${request.number}` : undefined
-    return this.#add({ request, context, id, writer, bytes: request.bytes })
+    return this.#add({ request, context, id, bytes: request.bytes })
   }
 
-  #add(item: Pick<Entry, 'request' | 'context' | 'id' | 'writer' | 'bytes'>): Promise<Answer> {
+  #add(item: Pick<Entry, 'request' | 'context' | 'id' | 'bytes'>): Promise<Answer> {
     const { context, id, request } = item
     const known = id === undefined ? undefined : this.#known.get(id)
     if (known !== undefined) {
@@ -228,7 +228,7 @@ export class Coordinator {
       reject = fail
     })
     answer.catch(() => {})
-    const entry: Entry = { ...item, answer, resolve, reject, waiters: 0 }
+    const entry: Entry = { ...item, line: context.member, answer, resolve, reject, waiters: 0 }
     this.#queue.add(entry)
     if (id !== undefined) this.#known.set(id, entry)
     if (request.type === 'job' && request.key !== undefined) this.#keyed.set(request.key.name, entry)
@@ -359,7 +359,6 @@ export class Coordinator {
         request: { type: 'commit', job } as const,
         context,
         id: `${writer} ${request.number}`,
-        writer,
         bytes: 0,
       }
       return this.#add(item)

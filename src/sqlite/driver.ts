@@ -65,7 +65,7 @@ class NodeConnection implements Connection {
   }
 
   prepare(sql: string): Prepared {
-    return new NodePrepared(this.#database.prepare(sql), sql, this.#readOnly)
+    return new NodePrepared(this.#database.prepare(sql), sql, this.#readOnly, () => this.#exactRowid())
   }
 
   exec(sql: string): void {
@@ -94,6 +94,12 @@ class NodeConnection implements Connection {
     this.#closed = true
     this.#database.close()
   }
+
+  #exactRowid(): bigint {
+    const statement = this.#database.prepare('SELECT last_insert_rowid() AS rowid')
+    statement.setReadBigInts(true)
+    return statement.get()!['rowid'] as bigint
+  }
 }
 
 /** Where `columns()` is missing (Node 22.13): what surely yields no rows need not be known, `all()` runs it too. */
@@ -102,23 +108,27 @@ const MAY_RETURN_ROWS = /^\s*(?:select|values|with|explain|pragma|\/|-)|\breturn
 class NodePrepared implements Prepared {
   readonly returnsRows: boolean
   readonly #statement: StatementSync
+  readonly #exactRowid: () => bigint
   /** Numbers are read as such until one does not fit. Not where a second attempt would write twice. */
   #exact: boolean
 
-  constructor(statement: StatementSync, sql: string, readOnly: boolean) {
+  constructor(statement: StatementSync, sql: string, readOnly: boolean, exactRowid: () => bigint) {
     this.#statement = statement
+    this.#exactRowid = exactRowid
     const { columns } = statement as { columns?: () => readonly unknown[] }
     this.returnsRows = columns === undefined ? MAY_RETURN_ROWS.test(sql) : columns.call(statement).length > 0
-    this.#exact = !readOnly
+    this.#exact = !readOnly && this.returnsRows
     if (this.#exact) statement.setReadBigInts(true)
   }
 
   run(params: readonly SqlValue[]): Changes {
-    const { changes, lastInsertRowid } = this.#statement.run(...params)
-    return {
-      changes: narrow(changes) as number | bigint,
-      lastInsertRowid: narrow(lastInsertRowid) as number | bigint,
+    const done = this.#statement.run(...params)
+    const { lastInsertRowid } = done
+    // A rowid beyond 2^53 comes rounded.
+    if (this.#exact || !Number.isSafeInteger(lastInsertRowid)) {
+      return { changes: Number(done.changes), lastInsertRowid: narrow(this.#exactRowid()) as number | bigint }
     }
+    return done
   }
 
   get(params: readonly SqlValue[]): SqlRow | undefined {

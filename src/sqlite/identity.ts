@@ -15,6 +15,11 @@ export class WriterIdentity {
     return this.#opened
   }
 
+  /** It waits for the database to know it. Never rejects. */
+  get opening(): Promise<void> | undefined {
+    return this.#opened ? undefined : this.#opening?.catch(() => {})
+  }
+
   /** All numbers up to it are settled: their outcomes need not be kept. */
   get watermark(): number {
     return this.#watermark

@@ -39,7 +39,7 @@ export class Outbox {
   add(identity: WriterIdentity, write: WireWrite, over: Until & { readonly timeoutMs: number }): Promise<unknown> {
     const bytes = bytesOf(write)
     const fits = this.#identity === identity && this.#timeoutMs === over.timeoutMs && over.signal === undefined
-    if (!fits || this.#waiting.length >= MAX_WRITES_SENT || this.#bytes + bytes > WRITES_SENT_BYTES) this.#flush()
+    if (!fits || this.#waiting.length >= MAX_WRITES_SENT || this.#bytes + bytes > WRITES_SENT_BYTES) this.flush()
     return new Promise((resolve, reject) => {
       this.#waiting.push({ write, resolve, reject })
       this.#bytes += bytes
@@ -48,7 +48,7 @@ export class Outbox {
         this.#timeoutMs = over.timeoutMs
         this.#deadline = over.deadline
       }
-      if (over.signal !== undefined) this.#flush(over.signal)
+      if (over.signal !== undefined) this.flush(over.signal)
       else this.#schedule()
     })
   }
@@ -59,11 +59,12 @@ export class Outbox {
     // After all that runs now: a turn's answers make their writers write again.
     process.nextTick(() => {
       this.#scheduled = false
-      this.#flush()
+      this.flush()
     })
   }
 
-  #flush(signal?: AbortSignal): void {
+  /** What waits leaves now. @param signal of the one write that waits */
+  flush(signal?: AbortSignal): void {
     const waiting = this.#waiting
     const identity = this.#identity
     if (identity === undefined || waiting.length === 0) return

@@ -3,7 +3,8 @@ import { MAX_MEMBER_BYTES, MAX_MEMBER_WRITES, MAX_QUEUED_BYTES, MAX_QUEUED_WRITE
 
 /** What waits for its turn. */
 export interface Queued {
-  readonly writer: string
+  /** Whose line: a member's. */
+  readonly line: string
   readonly bytes: number
 }
 
@@ -11,7 +12,7 @@ export interface Queued {
 const COMPACT_AT = 1024
 
 interface Line<T> {
-  readonly writer: string
+  readonly name: string
   readonly items: T[]
   /** Items before it were taken. */
   head: number
@@ -32,7 +33,7 @@ const LIMITS: QueueLimits = {
   memberBytes: MAX_MEMBER_BYTES,
 }
 
-/** A line for each writer, served in turn, one item at a time: in order for each, fair between them. */
+/** A line for each member, served in turn, one item at a time: in order for each, fair between them. */
 export class FairQueue<T extends Queued> {
   readonly #limits: QueueLimits
   /** In the order of their turns. */
@@ -54,7 +55,7 @@ export class FairQueue<T extends Queued> {
 
   /** @throws `OVERLOADED` at a bound; an empty line takes one item of any size */
   add(item: T): void {
-    const line = this.#lines.get(item.writer)
+    const line = this.#lines.get(item.line)
     const { count, bytes, memberCount, memberBytes } = this.#limits
     if (line !== undefined) {
       if (line.items.length - line.head >= memberCount || line.bytes + item.bytes > memberBytes) {
@@ -73,7 +74,7 @@ export class FairQueue<T extends Queued> {
     return undefined
   }
 
-  /** Takes what is next; the next turn is another writer's. */
+  /** Takes what is next; the next turn is another member's. */
   take(): T | undefined {
     for (const line of this.#lines.values()) {
       const item = line.items[line.head]!
@@ -81,13 +82,13 @@ export class FairQueue<T extends Queued> {
       line.bytes -= item.bytes
       this.#count--
       this.#bytes -= item.bytes
-      this.#lines.delete(line.writer)
+      this.#lines.delete(line.name)
       if (line.head < line.items.length) {
         if (line.head >= COMPACT_AT) {
           line.items.splice(0, line.head)
           line.head = 0
         }
-        this.#lines.set(line.writer, line)
+        this.#lines.set(line.name, line)
       }
       return item
     }
@@ -100,32 +101,32 @@ export class FairQueue<T extends Queued> {
     this.#lines.clear()
     const back = new Map<string, T[]>()
     for (const item of items) {
-      const of = back.get(item.writer)
-      if (of === undefined) back.set(item.writer, [item])
+      const of = back.get(item.line)
+      if (of === undefined) back.set(item.line, [item])
       else of.push(item)
     }
-    for (const [writer, first] of back) {
-      const line = waiting.find((candidate) => candidate.writer === writer)
+    for (const [name, first] of back) {
+      const line = waiting.find((candidate) => candidate.name === name)
       const rest = line === undefined ? [] : line.items.slice(line.head)
       const all = [...first, ...rest]
       const bytes = all.reduce((sum, item) => sum + item.bytes, 0)
-      this.#lines.set(writer, { writer, items: all, head: 0, bytes })
+      this.#lines.set(name, { name, items: all, head: 0, bytes })
       this.#count += first.length
       this.#bytes += first.reduce((sum, item) => sum + item.bytes, 0)
     }
-    for (const line of waiting) if (!back.has(line.writer)) this.#lines.set(line.writer, line)
+    for (const line of waiting) if (!back.has(line.name)) this.#lines.set(line.name, line)
   }
 
   /** @returns whether it still waited */
   remove(item: T): boolean {
-    const line = this.#lines.get(item.writer)
+    const line = this.#lines.get(item.line)
     const at = line === undefined ? -1 : line.items.indexOf(item, line.head)
     if (line === undefined || at < 0) return false
     line.items.splice(at, 1)
     line.bytes -= item.bytes
     this.#count--
     this.#bytes -= item.bytes
-    if (line.head === line.items.length) this.#lines.delete(item.writer)
+    if (line.head === line.items.length) this.#lines.delete(item.line)
     return true
   }
 
@@ -138,7 +139,7 @@ export class FairQueue<T extends Queued> {
 
   #push(line: Line<T> | undefined, item: T): void {
     if (line === undefined) {
-      this.#lines.set(item.writer, { writer: item.writer, items: [item], head: 0, bytes: item.bytes })
+      this.#lines.set(item.line, { name: item.line, items: [item], head: 0, bytes: item.bytes })
     } else {
       line.items.push(item)
       line.bytes += item.bytes

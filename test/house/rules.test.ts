@@ -21,7 +21,9 @@ function rulesOf(source: string): Set<string> {
 }
 
 const TESTED = new Map<string, string[]>()
-for (const file of globSync('test/**/*.test.ts', { cwd: ROOT }).sort()) {
+// Suites that several test files run lie beside them, or are exported for others.
+const FILES = ['test/**/*.test.ts', 'test/engine/local/*.ts', 'src/testing/conformance/*.ts']
+for (const file of globSync(FILES, { cwd: ROOT }).sort()) {
   if (file === 'test/house/rules.test.ts') continue
   for (const rule of rulesOf(readFileSync(join(ROOT, file), 'utf8'))) {
     TESTED.set(rule, [...(TESTED.get(rule) ?? []), file])
@@ -38,7 +40,7 @@ function rowsOf(markdown: string): Row[] {
   return [...markdown.matchAll(/^\| ([A-Z]\d+) +\|[^|]*\|([^|]*)\|$/gm)].map(([, rule = '', state = '']) => ({
     rule,
     state: state.trim(),
-    files: [...state.matchAll(/`(test\/[^`]+)`/g)].map(([, file = '']) => file),
+    files: [...state.matchAll(/`((?:test|src\/testing)\/[^`]+)`/g)].map(([, file = '']) => file),
   }))
 }
 

@@ -5,49 +5,49 @@ import { FairQueue } from '../../src/sqlite/queue.ts'
 import { code } from './support.ts'
 
 interface Item {
-  readonly writer: string
+  readonly line: string
   readonly bytes: number
   readonly n: number
 }
 
-test('writers are served in turn, each in its order', () => {
+test('lines are served in turn, each in its order', () => {
   const queue = new FairQueue<Item>()
-  for (const writer of ['a', 'b']) for (let n = 0; n < 3; n++) queue.add({ writer, bytes: 1, n })
-  queue.add({ writer: 'c', bytes: 1, n: 0 })
+  for (const line of ['a', 'b']) for (let n = 0; n < 3; n++) queue.add({ line, bytes: 1, n })
+  queue.add({ line: 'c', bytes: 1, n: 0 })
   assert.deepEqual(
-    queue.drain().map(({ writer, n }) => writer + n),
+    queue.drain().map(({ line, n }) => line + n),
     ['a0', 'b0', 'c0', 'a1', 'b1', 'a2', 'b2'],
   )
 })
 
 test('what is put back comes first again, in its order', () => {
   const queue = new FairQueue<Item>()
-  for (const writer of ['a', 'b']) for (let n = 0; n < 3; n++) queue.add({ writer, bytes: 2, n })
+  for (const line of ['a', 'b']) for (let n = 0; n < 3; n++) queue.add({ line, bytes: 2, n })
   const taken = [1, 2, 3].map(() => queue.take()!)
-  queue.add({ writer: 'c', bytes: 2, n: 0 })
+  queue.add({ line: 'c', bytes: 2, n: 0 })
   queue.putBack(taken)
   assert.equal(queue.bytes, 14)
-  const order = queue.drain().map(({ writer, n }) => writer + n)
+  const order = queue.drain().map(({ line, n }) => line + n)
   assert.equal(order[0], 'a0')
-  for (const writer of ['a', 'b'])
+  for (const line of ['a', 'b'])
     assert.deepEqual(
-      order.filter((item) => item.startsWith(writer)),
-      [0, 1, 2].map((n) => writer + n),
+      order.filter((item) => item.startsWith(line)),
+      [0, 1, 2].map((n) => line + n),
     )
 })
 
-test('bounds in count and bytes, for one writer and for all', () => {
+test('bounds in count and bytes, for one line and for all', () => {
   const queue = new FairQueue<Item>({ count: 4, bytes: 100, memberCount: 3, memberBytes: 50 })
-  queue.add({ writer: 'a', bytes: 70, n: 0 }) // an empty line takes one of any size
-  assert.throws(() => queue.add({ writer: 'a', bytes: 1, n: 1 }), code('OVERLOADED', 'not-committed', /this member/))
-  assert.throws(() => queue.add({ writer: 'b', bytes: 31, n: 0 }), code('OVERLOADED'))
-  for (let n = 0; n < 3; n++) queue.add({ writer: 'b', bytes: 1, n })
-  assert.throws(() => queue.add({ writer: 'c', bytes: 0, n: 3 }), code('OVERLOADED', 'not-committed', /4 writes/))
+  queue.add({ line: 'a', bytes: 70, n: 0 }) // an empty line takes one of any size
+  assert.throws(() => queue.add({ line: 'a', bytes: 1, n: 1 }), code('OVERLOADED', 'not-committed', /this member/))
+  assert.throws(() => queue.add({ line: 'b', bytes: 31, n: 0 }), code('OVERLOADED'))
+  for (let n = 0; n < 3; n++) queue.add({ line: 'b', bytes: 1, n })
+  assert.throws(() => queue.add({ line: 'c', bytes: 0, n: 3 }), code('OVERLOADED', 'not-committed', /4 writes/))
 })
 
 test('counts are right whatever happens', () => {
   const op = fc.oneof(
-    fc.record({ type: fc.constant('add' as const), writer: fc.constantFrom('a', 'b', 'c'), bytes: fc.nat(9) }),
+    fc.record({ type: fc.constant('add' as const), line: fc.constantFrom('a', 'b', 'c'), bytes: fc.nat(9) }),
     fc.record({ type: fc.constantFrom('take' as const, 'back' as const, 'remove' as const) }),
   )
   fc.assert(
@@ -55,9 +55,10 @@ test('counts are right whatever happens', () => {
       const queue = new FairQueue<Item>()
       const all: Item[] = []
       let taken: Item[] = []
+      let made = 0
       for (const one of ops) {
         if (one.type === 'add') {
-          const item = { writer: one.writer, bytes: one.bytes, n: all.length }
+          const item = { line: one.line, bytes: one.bytes, n: made++ }
           queue.add(item)
           all.push(item)
         } else if (one.type === 'take') {
@@ -79,8 +80,8 @@ test('counts are right whatever happens', () => {
       }
       queue.putBack(taken)
       const order = queue.drain()
-      for (const writer of ['a', 'b', 'c']) {
-        const numbers = order.filter((item) => item.writer === writer).map(({ n }) => n)
+      for (const line of ['a', 'b', 'c']) {
+        const numbers = order.filter((item) => item.line === line).map(({ n }) => n)
         assert.deepEqual(
           numbers,
           [...numbers].sort((x, y) => x - y),

@@ -50,6 +50,20 @@ describe('B11: interactive transactions', () => {
     )
   })
 
+  test('B11: writes of the same member go on beside its transaction, and none is lost to its COMMIT', async (t) => {
+    const primary = await serve(t, freshWorkspace(t))
+    const client = primary.client()
+    const before = client.run(INSERT, ['before'])
+    let beside: Promise<unknown> | undefined
+    await client.transaction(async (tx) => {
+      await tx.run(INSERT, ['inside'])
+      beside = client.run(INSERT, ['beside'])
+      await sleep(5)
+    })
+    await Promise.all([before, beside, client.run(INSERT, ['after'])])
+    assert.deepEqual(notes(foreign(t, primary.path)), ['before', 'inside', 'beside', 'after'])
+  })
+
   test('B11: its deadline rolls it back and lets the others go on; the next step and the commit say so', async (t) => {
     const primary = await serve(t, freshWorkspace(t))
     const [slow, other] = [primary.client('slow'), primary.client('other')]

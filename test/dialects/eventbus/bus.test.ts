@@ -252,6 +252,19 @@ describe('EventBus', () => {
     assert.equal(bus.consumers, 2)
   })
 
+  test('a v1 consumer that closed to clean up and lives on keeps the key for a limited time', async (t) => {
+    await using bus = await listenBus({ socket: socketIn(t), lingerMs: 50, helloWaitMs: 60_000 })
+    const old = await rawClient(t, bus.socket)
+    old.send(hello('k'))
+    await old.next()
+    old.send({ type: 'pre_shutdown_check' })
+    await old.next()
+    old.destroy()
+    const next = await rawClient(t, bus.socket)
+    next.send(hello('k'))
+    assert.equal((await next.json())['first_for_key'], true)
+  })
+
   test('room() waits for those who read, and not for one that is stopped', async (t) => {
     await using bus = await listenBus({ socket: socketIn(t), queueSize: 10, stallMs: 20 })
     const reader = await rawClient(t, bus.socket)

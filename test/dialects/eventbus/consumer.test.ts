@@ -186,6 +186,17 @@ describe('EventConsumer', () => {
     assert.deepEqual([done.length, most], [5, 3])
   })
 
+  test('a bus that does not say who is last: nothing is cleaned up', async (t) => {
+    const socket = socketIn(t)
+    const server = await rawServer(t, socket)
+    const consuming = consume({ socket, ...KEY, checkTimeoutMs: 20, cleanup: () => assert.fail('cleaned up') })
+    ;(await server.peer(0)).send({ type: 'status_response' })
+    const bus = await server.peer(1)
+    await bus.next()
+    bus.send({ type: 'hello_ack', bus_version: 'v1', first_for_key: true })
+    assert.equal((await (await consuming).close()).cleanup, 'unknown')
+  })
+
   test('source states arrive; a line that is too long is skipped with one notice', async (t) => {
     const socket = socketIn(t)
     const server = await rawServer(t, socket)

@@ -17,6 +17,9 @@ import {
   type Receiver,
 } from '../../../src/dialects/pipe/index.ts'
 import { ACK_EVERY, RECEIVER_QUEUE_SIZE } from '../../../src/dialects/pipe/limits.ts'
+import { ConclaveError } from '../../../src/errors/index.ts'
+import type { Platform } from '../../../src/platform/index.ts'
+import { unixTransport } from '../../../src/transport/index.ts'
 import { temporaryDirectory, until } from '../../support/index.ts'
 import { rawClient, rawServer } from '../eventbus/support.ts'
 
@@ -158,6 +161,18 @@ describe('Sender', () => {
     await assert.rejects(sender.send(eventMessage('x'.repeat(1024 * 1024))), { code: 'FRAME_TOO_LARGE' })
     await assert.rejects(sender.send(eventMessage(1), { signal: AbortSignal.abort() }), { code: 'ABORTED' })
     await assert.rejects(sender.flush({ timeoutMs: 1 }), { code: 'DISCONNECTED' })
+  })
+
+  test('a listener that has too many callers is tried for a while', async (t) => {
+    let attempts = 0
+    const full = (): never => {
+      attempts++
+      throw new ConclaveError('DISCONNECTED', 'full', { data: { errno: 'EAGAIN' } })
+    }
+    const transport = (platform: Platform) => ({ ...unixTransport(platform), connect: full })
+    const options = { directory: temporaryDirectory(t), timeoutMs: 50 }
+    await assert.rejects(dial('p', options, { transport: transport as never }), { code: 'DISCONNECTED' })
+    assert.ok(attempts > 1)
   })
 
   test('flush resolves when the application has taken everything', async (t) => {

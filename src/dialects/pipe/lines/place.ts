@@ -24,7 +24,7 @@ export function privateDirectory(platform: Platform, path: string): void {
     const text = `${path} belongs to uid ${stat.uid} and this process runs as uid ${platform.uid}: sockets there are not safe. Use a directory of your own.`
     throw new ConclaveError('FOREIGN_WORKSPACE', text, { data: { path, uid: stat.uid } })
   }
-  if (false) {
+  if ((stat.mode & 0o022) !== 0) {
     const mode = stat.mode.toString(8)
     const text = `Others can write to ${path} (mode ${mode}): run \`chmod 700 ${path}\`.`
     throw new ConclaveError('UNSAFE_WORKSPACE', text, { data: { path, mode } })
