@@ -14,7 +14,7 @@ import {
   symlinkSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { FLAGS, headers, sources } from './build-native.mjs'
 
@@ -24,6 +24,12 @@ const tools = first === 'asan' || first === 'valgrind' ? [first] : ['asan', 'val
 const words = tools.length === 1 ? others : first === undefined ? [] : [first, ...others]
 /** What loads the addon and does little else. */
 const TESTS = words.length > 0 ? words : ['native/', 'transport/unix', 'transport/packets']
+/** A frame of the addon, by the name of its source. */
+const OURS = new RegExp(
+  `\\((${sources()
+    .map((file) => basename(file).replace('.', '\\.'))
+    .join('|')}):\\d+\\)`,
+)
 /** Tests measured in seconds take minutes under valgrind. */
 const LIMIT_MS = 1_800_000
 
@@ -122,14 +128,14 @@ function valgrind() {
       '--show-leak-kinds=definite',
       '--num-callers=30',
       '--smc-check=all-non-file',
+      // The addon is unloaded before leaks are counted.
+      '--keep-debuginfo=yes',
     ]
     const { status } = test(file, [...command, '--undef-value-errors=no', `--log-file=${log}`], {
       CONCLAVE_VALGRIND: '1',
     })
     const blocks = readFileSync(log, 'utf8').split(/^==\d+== \n/m)
-    const ours = blocks.filter(
-      (block) => block.includes('conclave.node') && /Invalid|definitely lost|Syscall param/.test(block),
-    )
+    const ours = blocks.filter((block) => OURS.test(block) && /Invalid|definitely lost|Syscall param/.test(block))
     for (const block of ours) console.error(block)
     console.log(
       `valgrind ${file}: ${status === 0 && ours.length === 0 ? 'clean' : `exit ${String(status)}, ${ours.length} reports`}`,

@@ -22,6 +22,17 @@ export const VERBS: ReadonlyMap<string, VerbEntry> = new Map<string, VerbEntry>(
     'lock',
     entry('run a command in one process of the workspace at a time', async () => (await import('./lock.ts')).lock),
   ],
+  [
+    'eventbus',
+    entry(
+      'the newline-JSON event bus: serve, consume, status, stop, list',
+      async () => (await import('./eventbus.ts')).eventbus,
+    ),
+  ],
+  [
+    'pipe',
+    entry('typed messages between processes: listen, send, swarm', async () => (await import('./pipe.ts')).pipe),
+  ],
   ['drpc', entry('call, serve and explain dRPC over a Unix socket', async () => (await import('./drpc.ts')).drpc)],
 ])
 

@@ -86,7 +86,16 @@ test('the packed tarball', async (t) => {
   })
 
   await t.test('are the types wrong? no', async (t) => {
-    const args = [packed.file, '--profile', 'esm-only', '--no-color', '--no-emoji']
+    // The .proto file is no module.
+    const args = [
+      packed.file,
+      '--profile',
+      'esm-only',
+      '--exclude-entrypoints',
+      './drpc.proto',
+      '--no-color',
+      '--no-emoji',
+    ]
     const { code, stdout, stderr } = await tool(t, '@arethetypeswrong/cli/dist/index.js', args)
     assert.equal(code, 0, stdout + stderr)
   })

@@ -49,7 +49,7 @@ export const MAX_EVENT_TYPES = 1024
 /** How long `close` waits for consumers to take what is queued. Option `drainMs`. */
 export const DRAIN_MS = 1000
 /** A consumer that took no byte for so long is not waited for by `room()`. Option `stallMs`. */
-export const STALL_MS = 250
+export const STALL_MS = 1000
 /** Events gathered before they are written within a turn. */
 export const BATCH_EVENTS = 64
 /** Bytes of one write. */

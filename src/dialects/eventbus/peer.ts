@@ -38,8 +38,9 @@ export class Peer {
   #deadline: NodeJS.Timeout | undefined
   #answerEnd = 0
   #finishing = false
-  #taken = 0
-  #takenAtMs = 0
+  #taken = -1
+  #takenAtMs = -Infinity
+  #stuck = false
 
   constructor(id: number, connection: Connection, options: PeerOptions, handlers: PeerHandlers) {
     this.id = id
@@ -131,14 +132,20 @@ export class Peer {
     this.#link.close()
   }
 
-  /** Whether it has taken nothing for so long although something waits. Asked again and again, it notices progress. */
-  stalled(nowMs: number, stallMs: number): boolean {
-    if (this.#link.bufferedBytes === 0 || this.#link.takenBytes !== this.#taken || this.#takenAtMs === 0) {
-      this.#taken = this.#link.takenBytes
-      this.#takenAtMs = nowMs
-      return false
+  /** It had not taken anything for too long when it was last looked at, and has not since. */
+  get stuck(): boolean {
+    return this.#stuck && this.#link.bufferedBytes > 0 && this.#link.takenBytes === this.#taken
+  }
+
+  /** To be called when what the kernel had to tell has been heard: our own busy loop is no stall of the peer (rule B1). */
+  look(nowMs: number, stallMs: number): void {
+    if (this.#link.bufferedBytes > 0 && this.#link.takenBytes === this.#taken) {
+      this.#stuck = nowMs - this.#takenAtMs >= stallMs
+      return
     }
-    return nowMs - this.#takenAtMs >= stallMs
+    this.#taken = this.#link.takenBytes
+    this.#takenAtMs = nowMs
+    this.#stuck = false
   }
 
   #drained(): void {

@@ -1,3 +1,4 @@
+import { oneTurn } from '../../election/wait.ts'
 import { aborted, throwIfAborted } from '../pipe/lines/abort.ts'
 import type { EventText } from './event-text.ts'
 import type { Peer } from './peer.ts'
@@ -63,21 +64,23 @@ export class Routes {
   }
 
   hasRoom(queueSize: number): boolean {
-    const now = performance.now()
     for (const peer of this.#all) {
       if (peer.queue.events <= queueSize / 2) continue
       // Maybe this turn's events have not been written yet.
       peer.flush()
-      if (peer.queue.events > queueSize / 2 && !peer.stalled(now, this.#stallMs)) return false
+      if (peer.queue.events > queueSize / 2 && !peer.stuck) return false
     }
     return true
   }
 
   async room(queueSize: number, signal: AbortSignal | undefined): Promise<void> {
     throwIfAborted(signal)
+    for (const peer of this.#all) peer.look(performance.now(), this.#stallMs)
     while (!this.hasRoom(queueSize)) {
       await this.#change(this.#stallMs)
+      await oneTurn()
       if (signal?.aborted === true) throw aborted(signal)
+      for (const peer of this.#all) peer.look(performance.now(), this.#stallMs)
     }
   }
 

@@ -266,7 +266,7 @@ describe('EventBus', () => {
   })
 
   test('room() waits for those who read, and not for one that is stopped', async (t) => {
-    await using bus = await listenBus({ socket: socketIn(t), queueSize: 10, stallMs: 20 })
+    await using bus = await listenBus({ socket: socketIn(t), queueSize: 10, stallMs: 300, drainMs: 10 })
     const reader = await rawClient(t, bus.socket)
     const stopped = await rawClient(t, bus.socket)
     for (const peer of [reader, stopped]) {
