@@ -74,7 +74,9 @@ export class PendingCall {
 
   /** What is known when the call ends without its answer. */
   get outcome(): 'unknown' | 'not-committed' {
-    return this.sent && this.transfer?.ended !== false ? 'unknown' : 'not-committed'
+    // A call that was sent before may have run, even while it waits to be repeated.
+    const seen = this.attempt > 1 || (this.sent && this.transfer?.ended !== false)
+    return seen ? 'unknown' : 'not-committed'
   }
 
   encode(frame: Frame): Frame {

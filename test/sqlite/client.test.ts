@@ -70,6 +70,30 @@ test('A6: nothing is numbered before the database knows the writer; then in the 
   await last
 })
 
+test('writes with a signal or another patience travel by themselves, and the order stays', async () => {
+  const { client: c, asked, next } = client()
+  const first = c.run('x')
+  ;(await next(METHOD.OPEN)).answer({ ok: null })
+  ;(await next(METHOD.WRITE)).answer(OK)
+  await first
+  const { signal } = new AbortController()
+  const writes = [{}, {}, { signal }, {}, { timeoutMs: 5 }, { timeoutMs: 5 }].map((options) => c.run('x', [], options))
+  await new Promise((resolve) => setImmediate(resolve))
+  const sent = asked.splice(0)
+  assert.deepEqual(
+    sent.map((one) => [writesOf(one).map(({ n }) => n), one.signal === signal]),
+    [
+      [[2, 3], false],
+      [[4], true],
+      [[5], false],
+      [[6, 7], false],
+    ],
+  )
+  assert.ok(sent[3]!.deadline < sent[2]!.deadline)
+  for (const one of sent) one.answer({ ok: writesOf(one).map(() => ({ ok: [1, 1] })) })
+  await Promise.all(writes)
+})
+
 test('an OPEN that fails is tried again by the next write', async () => {
   const { client: c, next } = client()
   const first = c.run('x')

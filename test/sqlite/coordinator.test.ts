@@ -68,6 +68,24 @@ describe('A6: exactly once', () => {
     assert.deepEqual(notes(foreign(t, primary.path)), [])
   })
 
+  test('A6, A3: the failure of a write that ended its transaction is stored as well', async (t) => {
+    const primary = await serve(t, freshWorkspace(t))
+    const w = writer(primary)
+    await w.open()
+    await w.write(1, 'a')
+    const bomb = { sql: "INSERT OR ROLLBACK INTO note(text) VALUES ('a')" }
+    const [failed] = await Promise.all([w.write(2, '', bomb), w.write(3, '', { sql: 'DELETE FROM note' })])
+    assert.equal(refusal(failed), 'CONFLICT not-committed')
+    assert.deepEqual(await w.write(2, '', bomb), failed)
+    assert.equal(await w.outcome(2), 'not-committed')
+    const row = foreign(t, primary.path).prepare('SELECT outcomes FROM _conclave_writers').get()!
+    assert.deepEqual(
+      (JSON.parse(String(row['outcomes'])) as [number][]).map(([n]) => n),
+      [1, 2, 3],
+    )
+    assert.deepEqual(notes(foreign(t, primary.path)), [])
+  })
+
   test('A6: (b) a repeat while the first copy waits runs once', async (t) => {
     const primary = await serve(t, freshWorkspace(t))
     const w = writer(primary)

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Procedure, Procedures, Tx } from '../../src/sqlite/index.ts'
+import {
+  nodeSqlite,
+  type Connection,
+  type Driver,
+  type Procedure,
+  type Procedures,
+  type Tx,
+} from '../../src/sqlite/index.ts'
 import { MAX_RESULT_BYTES } from '../../src/sqlite/limits.ts'
 import { code, foreign, freshWorkspace, notes, serve, TABLE } from './support.ts'
 
@@ -91,6 +98,28 @@ describe('A3: the group ends behind the coordinator', () => {
       await one.run(INSERT, ['e'])
     })
   }
+})
+
+test('A3: a full disk fails the write that meets it, and the others are repeated', async (t) => {
+  let connection: Connection | undefined
+  const driver = async (): Promise<Driver> => {
+    const real = await nodeSqlite()
+    return { ...real, open: (path, options) => (connection = real.open(path, options)) }
+  }
+  const primary = await serve(t, freshWorkspace(t), { driver })
+  const [one, two] = [primary.client('one'), primary.client('two')]
+  await Promise.all([one.run(INSERT, ['before']), two.run('SELECT 1')])
+  const pages = Number(connection!.prepare('PRAGMA page_count').get([])!['page_count'])
+  connection!.exec(`PRAGMA max_page_count = ${pages + 4}`)
+  const ends = await together([
+    () => one.run(INSERT, ['a']),
+    () => two.run('INSERT INTO note(text) VALUES (hex(randomblob(50000)))'),
+    () => one.run(INSERT, ['b']),
+  ])
+  assert.deepEqual(ends, [true, 'FAILED', true])
+  connection!.exec(`PRAGMA max_page_count = ${2 ** 30}`)
+  await two.run(INSERT, ['c'])
+  assert.deepEqual(notes(foreign(t, primary.path)), ['before', 'a', 'b', 'c'])
 })
 
 describe('A4: procedures are synchronous', () => {
