@@ -1,5 +1,21 @@
 export { ConclaveError, type Code, type Outcome } from './errors/index.ts'
-export type { Event, SubscribeOptions, Subscription, SystemEvents } from './events/types.ts'
+export type { DatabaseChange, Event, SubscribeOptions, Subscription, SystemEvents } from './events/types.ts'
+export type {
+  AnyWrites,
+  AsyncTx,
+  Database,
+  DatabaseOptions,
+  Durability,
+  Migration,
+  Reader,
+  RunResult,
+  SqlRow,
+  SqlValue,
+  Statement,
+  TransactionOptions,
+  Tx,
+  WriteOptions,
+} from './member/database.ts'
 export { bridge, type Bridge, type BridgeOptions } from './member/bridge.ts'
 export { findWorkspace, join } from './member/join.ts'
 export type {

@@ -21,6 +21,8 @@ export interface Announcement {
   /** A label: it may be of another pid namespace, or reused. */
   readonly pid: number
   readonly term: number
+  /** The last term before this one that was served, as far as records show; left out for none. */
+  readonly follows?: number | undefined
   /** ISO 8601, wall clock, for display. */
   readonly started_at: string
   /** `unix:<absolute path>` or `memory:<absolute path>`; while `starting`, where it will listen. */
@@ -45,9 +47,11 @@ const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/
  */
 export function parseAnnouncement(text: string): Announcement | undefined {
   if (text.length > MAX_ANNOUNCEMENT_BYTES) return undefined
-  const { state, instance, name, pid, term, started_at, endpoint, protocol, host, boot, lock } = parseObject(text) ?? {}
+  const { state, instance, name, pid, term, follows, started_at, endpoint, protocol, host, boot, lock } =
+    parseObject(text) ?? {}
   if (!STATES.has(state) || !isInstance(instance) || !isTerm(term) || !isEndpoint(endpoint)) return undefined
   if (!isLabel(name, MAX_NAME_LENGTH) || !isLabel(host, MAX_LABEL_LENGTH)) return undefined
+  if (!(follows === undefined || isTerm(follows))) return undefined
   if (!(boot === undefined || isLabel(boot, MAX_LABEL_LENGTH))) return undefined
   if (!Number.isSafeInteger(pid) || (pid as number) < 1) return undefined
   if (typeof started_at !== 'string' || !ISO.test(started_at)) return undefined
@@ -58,6 +62,7 @@ export function parseAnnouncement(text: string): Announcement | undefined {
     name,
     pid: pid as number,
     term,
+    ...(follows === undefined ? {} : { follows }),
     started_at,
     endpoint,
     protocol: [protocol[0], protocol[1]],
@@ -92,8 +97,20 @@ export function announcementPath(workspace: Workspace): string {
   return path.join(workspace.directory, 'primary.json')
 }
 
-/** The file as it is, not yet compared with the lock: a record of a term. For whom to talk to see `readPrimary`. */
+/**
+ * The file as it is, not yet compared with the lock: a record of a term. For whom to talk to see `readPrimary`. What
+ * cannot be read is as good as damaged; the next look may show more.
+ */
 export function readAnnouncement(workspace: Workspace): AnnouncementRecord {
+  try {
+    return announcementRecord(workspace)
+  } catch {
+    return { type: 'damaged' }
+  }
+}
+
+/** The same for whoever raises the term above it. @throws the system's error when the file could not be looked at */
+export function announcementRecord(workspace: Workspace): AnnouncementRecord {
   const reading = readText(workspace.platform, announcementPath(workspace), MAX_ANNOUNCEMENT_BYTES)
   if (reading.type !== 'text') return { type: reading.type }
   const announcement = parseAnnouncement(reading.text)

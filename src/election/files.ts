@@ -7,12 +7,19 @@ export function identityOf(stat: FileStat): string {
 
 export type Reading = { readonly type: 'text'; readonly text: string } | { readonly type: 'absent' | 'damaged' }
 
-/** A small file that anybody of our uid may have written: absent, or too long or of a wrong kind (`damaged`), or its text. */
+/** Errors that say nothing about the file: it may be whole, and another look may show it. */
+const NOT_THE_FILE: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO'])
+
+/**
+ * A small file that anybody of our uid may have written: absent, or too long or of a wrong kind (`damaged`), or its text.
+ * @throws the system's error when the file could not be looked at: whoever took that for damage would forget its term
+ */
 export function readText(platform: Platform, path: string, maxBytes: number): Reading {
   try {
     const text = platform.readFile(path, maxBytes)
     return text === undefined ? { type: 'absent' } : { type: 'text', text }
-  } catch {
+  } catch (error) {
+    if (NOT_THE_FILE.has(errnoOf(error))) throw error
     return { type: 'damaged' }
   }
 }

@@ -20,7 +20,7 @@ export type PrimarySight =
 /**
  * Who the workspace says is primary. Reads only, never touches the lock, not even shared (rule B7), so it may be asked by
  * anybody at any time. `serving` is what the primary said last: whether it lives, a connection to it tells.
- * @throws `UNSAFE_WORKSPACE`, `FOREIGN_WORKSPACE`
+ * @throws `UNSAFE_WORKSPACE`, `FOREIGN_WORKSPACE`, `INTERNAL` when its files cannot be looked at
  */
 export function readPrimary(workspace: Workspace): PrimarySight {
   if (!workspace.verify()) return { state: 'absent', reason: 'none' }

@@ -1,6 +1,7 @@
 import { ConclaveError } from '../errors/index.ts'
 import type { Lock } from '../platform/platform.ts'
 import {
+  announcementRecord,
   isLabel,
   isRange,
   readAnnouncement,
@@ -14,6 +15,7 @@ import {
 import { endpointPath, formatEndpoint, isEndpoint, newEndpointPath } from './endpoint.ts'
 import { isInstance } from './instance.ts'
 import { CHECKS_PER_ENDPOINT_CHECK, LOCK_CHECK_MS, MAX_LABEL_LENGTH, MAX_NAME_LENGTH } from './limits.ts'
+import { guarded } from './refused.ts'
 import { removeReplaced } from './sweep.ts'
 import { nextTerm, readTerm, termPath, writeTerm } from './term.ts'
 import type { Workspace } from './workspace.ts'
@@ -35,7 +37,7 @@ export interface SeatWatch {
   readonly onLost: (error: ConclaveError) => void
   /** The socket's path is gone. Bind `seat.renewEndpoint()` and call `seat.announce()`: same term, fresh name (B6). */
   readonly onEndpointVanished: () => void
-  /** Something failed that the next check tries again: the announcement could not be restored. */
+  /** Something failed that nobody waits for: the announcement could not be restored (the next check tries again), changed or removed. */
   readonly onWarning?: ((error: unknown) => void) | undefined
 }
 
@@ -49,13 +51,22 @@ export class Seat {
   readonly #lock: Lock
   readonly #pid: () => number
   readonly #ownPid: number
+  readonly #replaced: AnnouncementRecord
   #announcement: Announcement
   #timer: NodeJS.Timeout | undefined
+  #onWarning: SeatWatch['onWarning']
   #released = false
   #synced: Promise<unknown> = Promise.resolve()
 
   /** Use `takeSeat`. */
-  constructor(workspace: Workspace, lock: Lock, pid: () => number, announcement: Announcement) {
+  constructor(
+    workspace: Workspace,
+    lock: Lock,
+    pid: () => number,
+    announcement: Announcement,
+    replaced: AnnouncementRecord,
+  ) {
+    this.#replaced = replaced
     this.workspace = workspace
     this.#lock = lock
     this.#pid = pid
@@ -65,6 +76,16 @@ export class Seat {
 
   get term(): number {
     return this.#announcement.term
+  }
+
+  /** The last term before this one that was served; 0 for none, or when no record tells. */
+  get follows(): number {
+    return this.#announcement.follows ?? 0
+  }
+
+  /** Whether there was a primary before, so that its members may be on their way. */
+  get succeeds(): boolean {
+    return this.#replaced.type !== 'absent'
   }
 
   /** `dev:ino` of the lock: the workspace's identity, compared in each handshake (B3). */
@@ -100,20 +121,24 @@ export class Seat {
 
   /**
    * Raises the term above one that was found after the seat was taken, as in a database just opened. Only while `starting`.
-   * @throws `LOCK_LOST`, `INTERNAL` when serving began
+   * @throws `LOCK_LOST`, `WORKSPACE_READ_ONLY`, `INTERNAL` when serving began or the system refuses
    */
   raiseAbove(record: number): void {
     this.#mustBe('starting')
     if (record < this.term) return
-    const term = nextTerm({ file: readTerm(this.workspace), boot: this.workspace.platform.bootId, records: [record] })
-    writeTerm(this.workspace, term)
+    const { platform } = this.workspace
+    const term = guarded('write', termPath(this.workspace), () => {
+      const raised = nextTerm({ file: readTerm(this.workspace), boot: platform.bootId, records: [record] })
+      writeTerm(this.workspace, raised)
+      return raised
+    })
     this.#write({ term })
   }
 
   /**
    * Says that it serves, at `endpointPath` or at another path of our form. From now on members connect. The fsync of the
    * term begins here and is waited for by nobody (B8).
-   * @throws `LOCK_LOST`, `INTERNAL` when closing began
+   * @throws `LOCK_LOST`, `WORKSPACE_READ_ONLY`, `INTERNAL` when closing began or the system refuses
    */
   announce(at: string = this.endpointPath): void {
     this.#mustBe('starting', 'serving')
@@ -127,15 +152,19 @@ export class Seat {
   /** A fresh path to listen at in the same term. Followed by `announce()`; until then the announcement keeps the old one. */
   renewEndpoint(): string {
     this.#mustBe('starting', 'serving')
-    const at = newEndpointPath(this.workspace.platform)
-    this.#announcement = { ...this.#announcement, endpoint: formatEndpoint(this.workspace.platform, at) }
+    const { platform } = this.workspace
+    const at = guarded('write', this.workspace.directory, () => newEndpointPath(platform))
+    this.#announcement = { ...this.#announcement, endpoint: formatEndpoint(platform, at) }
     return at
   }
 
-  /** Says that it takes nothing new (A13). Idempotent; says nothing when the lock is lost. */
+  /**
+   * Says that it takes nothing new (A13). Idempotent; says nothing when the lock is lost. Never throws: whoever reads the
+   * old announcement is told by the primary itself.
+   */
   closing(): void {
     if (!this.check() || this.#announcement.state === 'closing') return
-    this.#write({ state: 'closing' })
+    this.#try(() => this.#write({ state: 'closing' }))
   }
 
   /**
@@ -143,7 +172,9 @@ export class Seat {
    * was closed and before the links are.
    * `successorExpected`: members that stand are linked; the announcement stays, as `closing`, so that whoever looks in
    * the milliseconds between knows that somebody comes. Default: it is removed, and observers see nobody at once.
+   * A seat that never served puts back the announcement that it replaced, as if it had not been taken.
    * A lost lock is closed and nothing else is touched: the files are the successor's. In a forked child, nothing is (C11).
+   * Never throws: files that cannot be removed are the next primary's, and the lock is closed in any case.
    */
   release(options: { readonly successorExpected?: boolean | undefined } = {}): void {
     if (this.#released) return
@@ -151,16 +182,14 @@ export class Seat {
     this.#released = true
     clearInterval(this.#timer)
     if (!this.#isOwnProcess()) return
-    try {
-      if (ours) this.#leave(options.successorExpected === true)
-    } finally {
-      this.#lock.close()
-    }
+    if (ours) this.#leave(options.successorExpected === true)
+    this.#lock.close()
   }
 
   /** Looks after the lock each second, and after socket and announcement every ten, once serving. The timer keeps no process alive. */
   watch(on: SeatWatch): void {
     if (this.#released || this.#timer !== undefined) throw new ConclaveError('INTERNAL', 'A seat is watched once.')
+    this.#onWarning = on.onWarning
     let checks = 0
     this.#timer = setInterval(() => {
       if (!this.check()) {
@@ -175,27 +204,38 @@ export class Seat {
 
   #lookAfterFiles(on: SeatWatch): void {
     const { platform } = this.workspace
-    try {
+    this.#try(() => {
       if (platform.stat(this.endpointPath) === undefined) return on.onEndpointVanished()
       const record = readAnnouncement(this.workspace)
       const same = record.type === 'announcement' && record.announcement.instance === this.#announcement.instance
       if (!same) this.#write({})
-    } catch (error) {
-      on.onWarning?.(error)
-    }
+    })
   }
 
   #leave(successorExpected: boolean): void {
     const { platform } = this.workspace
-    platform.remove(this.endpointPath)
-    if (successorExpected) this.#write({ state: 'closing' })
-    else removeAnnouncement(this.workspace)
+    this.#try(() => platform.remove(this.endpointPath))
+    this.#try(() => {
+      const replaced = this.#replaced
+      if (this.#announcement.state === 'starting' && replaced.type === 'announcement') {
+        writeAnnouncement(this.workspace, replaced.announcement)
+      } else if (successorExpected) this.#write({ state: 'closing' })
+      else removeAnnouncement(this.workspace)
+    })
+  }
+
+  #try(act: () => void): void {
+    try {
+      guarded('write', this.workspace.directory, act)
+    } catch (error) {
+      this.#onWarning?.(error)
+    }
   }
 
   /** The file first: what it says holds only once it is written. */
   #write(change: Partial<Announcement>): void {
     const announcement = { ...this.#announcement, ...change }
-    writeAnnouncement(this.workspace, announcement)
+    guarded('write', this.workspace.directory, () => writeAnnouncement(this.workspace, announcement))
     this.#announcement = announcement
   }
 
@@ -233,9 +273,14 @@ export class Seat {
  * For the holder of the lock: raises the term above every record, removes the socket of the announcement it replaces
  * (B5), and announces itself as `starting`. No await and no fsync inside.
  * When it throws, the lock is still the caller's to close.
- * @throws `LOCK_LOST`, `INVALID_OPTION`, `UNSAFE_WORKSPACE` (no term left), `PATH_TOO_LONG`, the system's error
+ * @throws `LOCK_LOST`, `INVALID_OPTION`, `UNSAFE_WORKSPACE` (no term left), `PATH_TOO_LONG`, `WORKSPACE_READ_ONLY`, and
+ * `INTERNAL` for what else the system refuses
  */
 export function takeSeat(workspace: Workspace, lock: Lock, options: SeatOptions): Seat {
+  return guarded('write', workspace.directory, () => takePlace(workspace, lock, options))
+}
+
+function takePlace(workspace: Workspace, lock: Lock, options: SeatOptions): Seat {
   const { instance, name, protocol, records = [], pid = () => process.pid } = options
   const { platform } = workspace
   if (!isInstance(instance)) throw new ConclaveError('INTERNAL', `${instance} is not a member id.`)
@@ -248,7 +293,7 @@ export function takeSeat(workspace: Workspace, lock: Lock, options: SeatOptions)
     throw new ConclaveError('LOCK_LOST', `${workspace.lockPath} was deleted, moved or replaced while it was taken.`)
   }
   const endpoint = formatEndpoint(platform, newEndpointPath(platform))
-  const replaced = readAnnouncement(workspace)
+  const replaced = announcementRecord(workspace)
   const term = nextTerm({ file: readTerm(workspace), boot: platform.bootId, ...evidence(replaced, records) })
   writeTerm(workspace, term)
   if (replaced.type === 'announcement' && replaced.announcement.lock === lock.identity) {
@@ -260,6 +305,7 @@ export function takeSeat(workspace: Workspace, lock: Lock, options: SeatOptions)
     name,
     pid: pid(),
     term,
+    ...followed(replaced),
     started_at: new Date().toISOString(),
     endpoint,
     protocol,
@@ -268,7 +314,15 @@ export function takeSeat(workspace: Workspace, lock: Lock, options: SeatOptions)
     lock: lock.identity,
   }
   writeAnnouncement(workspace, announcement)
-  return new Seat(workspace, lock, pid, announcement)
+  return new Seat(workspace, lock, pid, announcement, replaced)
+}
+
+/** A term that was announced as starting, and never served, is skipped. */
+function followed(replaced: AnnouncementRecord): { follows?: number } {
+  if (replaced.type !== 'announcement') return {}
+  const { state, term, follows } = replaced.announcement
+  const served = state === 'starting' ? follows : term
+  return served === undefined ? {} : { follows: served }
 }
 
 /** Its term counts whatever lock it names: after the lock file was deleted, this may be the last record there is. */

@@ -15,6 +15,7 @@ import {
   SLOW_FACTOR,
 } from './limits.ts'
 import { readPrimary } from './observe.ts'
+import { guarded } from './refused.ts'
 import { BackOff, oneTurn, sleep } from './wait.ts'
 import type { Workspace } from './workspace.ts'
 
@@ -122,7 +123,7 @@ function tryLock(workspace: Workspace, identity: string | undefined): Lock | und
   }
   let lock: Lock | undefined
   try {
-    lock = workspace.platform.tryLock(workspace.lockPath)
+    lock = guarded('write', workspace.lockPath, () => workspace.platform.tryLock(workspace.lockPath))
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined // the directory went in between; the next round makes it again
     throw error
@@ -151,9 +152,11 @@ function look(workspace: Workspace, lost: SeekOptions<unknown>['lost'], inGrace:
   if (primary.state === 'absent') return { type: 'nobody', reason: primary.reason }
   const { announcement } = primary
   if (lost !== undefined) {
+    const same = announcement.instance === lost.instance
+    // Terms rise, so this is another workspace, whose lock file was given the number of the deleted one (B3).
+    if (!same && announcement.term <= lost.term) throw moved(workspace)
     if (announcement.term < lost.term) return { type: 'gone', announcement }
-    const same = announcement.instance === lost.instance && announcement.term === lost.term
-    if (same && inGrace) return { type: 'gone', announcement }
+    if (same && announcement.term === lost.term && inGrace) return { type: 'gone', announcement }
   }
   if (primary.state === 'starting') return { type: 'starting', announcement }
   if (primary.state === 'closing') return { type: 'gone', announcement }

@@ -5,9 +5,16 @@ import { identityOf } from './files.ts'
 import { SWEEP_AGE_MS, SWEEP_MAX, SWEEP_PAUSE_MS } from './limits.ts'
 import { sleep } from './wait.ts'
 
-/** Unlinks the endpoint of the announcement that is being replaced. Only under the lock, and only what is a socket of ours. */
+/**
+ * Unlinks the endpoint of the announcement that is being replaced. Only under the lock, and only what is a socket of ours.
+ * Never throws: a dead socket harms nobody, and what stays is for the sweep.
+ */
 export function removeReplaced(platform: Platform, endpoint: string): void {
-  if (inspectEndpoint(platform, endpoint) === 'present') platform.remove(endpointPath(endpoint))
+  try {
+    if (inspectEndpoint(platform, endpoint) === 'present') platform.remove(endpointPath(endpoint))
+  } catch {
+    // As above.
+  }
 }
 
 export interface SweepOptions {

@@ -2,6 +2,7 @@ import { posix as path } from 'node:path'
 import { ConclaveError } from '../errors/index.ts'
 import type { FileStat, Platform } from '../platform/platform.ts'
 import { errnoOf, identityOf } from './files.ts'
+import { guarded } from './refused.ts'
 
 const FOLDER = '.conclave'
 const APP = /^[a-z0-9_-][a-z0-9._-]{0,63}$/
@@ -52,16 +53,18 @@ export class Workspace {
     this.lockPath = path.join(this.directory, 'lock')
     this.label = app === undefined ? this.folder : `${this.folder} (${app})`
     this.create = create
-    this.warnings = create ? [...fileSystemWarnings(platform, this.folder), ...this.#ownerWarnings()] : []
+    this.warnings = guarded('read', this.folder, () =>
+      create ? [...fileSystemWarnings(platform, this.folder), ...this.#ownerWarnings()] : [],
+    )
   }
 
   /**
    * Looks at the directories without changing anything. A few microseconds.
    * @returns false while the workspace does not exist
-   * @throws `UNSAFE_WORKSPACE`, `FOREIGN_WORKSPACE` (rules B4, B18)
+   * @throws `UNSAFE_WORKSPACE`, `FOREIGN_WORKSPACE` (rules B4, B18), `INTERNAL` when they cannot be looked at
    */
   verify(): boolean {
-    return this.#levels().every((level) => this.#verifyLevel(level))
+    return guarded('read', this.directory, () => this.#levels().every((level) => this.#verifyLevel(level)))
   }
 
   /**
@@ -69,7 +72,7 @@ export class Workspace {
    * @throws what `verify` throws, and `WORKSPACE_READ_ONLY`
    */
   prepare(): void {
-    try {
+    guarded('write', this.directory, () => {
       for (const level of this.#levels()) {
         this.platform.makeDirectory(level, 0o700)
         // Before anything is made inside: it may be a symlink.
@@ -78,14 +81,15 @@ export class Workspace {
       }
       const ignore = path.join(this.folder, FOLDER, '.gitignore')
       if (this.platform.stat(ignore) === undefined) this.platform.replaceFile(ignore, '*\n')
-    } catch (error) {
-      throw this.#explained(error)
-    }
+    })
   }
 
-  /** `dev:ino` of the lock file the path names now; `undefined` when there is none. Does not touch the lock. */
+  /**
+   * `dev:ino` of the lock file the path names now; `undefined` when there is none. Does not touch the lock.
+   * @throws `INTERNAL` when it cannot be looked at
+   */
   identity(): string | undefined {
-    const stat = this.platform.stat(this.lockPath)
+    const stat = guarded('read', this.lockPath, () => this.platform.stat(this.lockPath))
     return stat?.kind === 'file' ? identityOf(stat) : undefined
   }
 
@@ -107,25 +111,6 @@ export class Workspace {
     const text = `root creates ${path.join(folder, FOLDER)} in a folder of uid ${owner}, who will be refused there from now on. Run it as that user (sudo -u '#${owner}'), or hand it over afterwards (chown -R ${owner} ${path.join(folder, FOLDER)}).`
     return [new ConclaveError('FOREIGN_WORKSPACE', text)]
   }
-
-  #explained(error: unknown): unknown {
-    if (ConclaveError.is(error)) return error
-    const errno = errnoOf(error)
-    const reason = errno === undefined ? undefined : CANNOT_WRITE[errno]
-    if (reason === undefined) {
-      return new ConclaveError('INTERNAL', `${this.directory} could not be made.`, { cause: error, data: { errno } })
-    }
-    const text = `${this.directory} cannot be written: ${reason}. Without it this process can only observe; make it writable, or join another folder.`
-    return new ConclaveError('WORKSPACE_READ_ONLY', text, { cause: error, data: { errno } })
-  }
-}
-
-const CANNOT_WRITE: Readonly<Record<string, string>> = {
-  EROFS: 'the file system is read-only',
-  EACCES: 'permission denied',
-  EPERM: 'not permitted',
-  ENOSPC: 'the disk is full',
-  EDQUOT: 'the disk quota is used up',
 }
 
 /**
@@ -170,7 +155,7 @@ function realFolder(platform: Platform, folder: string): string {
     const text = `${folder} cannot be a workspace: ${errnoOf(error) === 'ENOENT' ? 'there is no such folder. Create it first' : 'its real path could not be found'}.`
     throw new ConclaveError('INVALID_OPTION', text, { cause: error })
   }
-  if (platform.stat(real)?.kind !== 'directory') {
+  if (guarded('read', real, () => platform.stat(real))?.kind !== 'directory') {
     throw new ConclaveError('INVALID_OPTION', `${folder} cannot be a workspace: it is not a folder.`)
   }
   return real

@@ -84,6 +84,24 @@ export interface HubSnapshot {
   readonly drops: number
   /** What happened since the term began; each only ever rises. */
   readonly counters: Readonly<Record<string, number>>
+  /** What the primary serves; `undefined` when it brings no database. */
+  readonly database: DatabaseSnapshot | undefined
+}
+
+/** The workspace's database, in the hands of the primary. */
+export interface DatabaseSnapshot {
+  /** Its real path. */
+  readonly file: string
+  readonly durability: 'normal' | 'full'
+  /** SQLite's version. */
+  readonly sqlite: string
+  /** Writes that wait for their turn. */
+  readonly queue: QueueSnapshot
+  readonly walBytes: number
+  /** Process ids whose open reads keep the WAL from being cut; `undefined` where the system doesn't tell (rule B9). */
+  readonly walHolders: readonly number[] | undefined
+  /** How often another program was seen to have written to the file since the term began. */
+  readonly foreignWrites: number
 }
 
 export type LossCause = 'gone' | 'handover' | 'unresponsive'

@@ -47,7 +47,22 @@ export interface SystemEvents {
   readonly '$member.joined': { readonly data: Schema<MemberRef> }
   readonly '$member.left': { readonly data: Schema<MemberRef & { readonly cause: 'closed' | 'died' | 'evicted' }> }
   readonly '$primary.changed': { readonly data: Schema<MemberRef> }
+  /** What one commit changed in one table; or `resync`: anything may have changed, look again. */
+  readonly '$db.changed': { readonly data: Schema<DatabaseChange> }
 }
+
+/** Keys as they travel: a bigint is `{ i }` with its digits, bytes are `{ b }` in base64. */
+export type DatabaseChange =
+  | {
+      readonly type: 'changed'
+      readonly table: string
+      readonly operation: 'insert' | 'update' | 'delete'
+      /** Rows. */
+      readonly count: number
+      /** Primary keys, a list for those of several columns; left out for a table without one, or when there are too many. */
+      readonly keys?: readonly unknown[] | undefined
+    }
+  | { readonly type: 'resync'; readonly reason: 'term' | 'schema' | 'foreign' | 'many' }
 
 /*
  * Topics and patterns in types. `S` is the events section of a contract: `{ [topic or pattern]: { data: Schema } }`.

@@ -1,78 +1,68 @@
 import type { Args, Writes } from '../rpc/contract.ts'
 import type { InferredParams, Wait } from '../rpc/types.ts'
+import type { AsyncTx, Durability, Migration, Reader, RunResult, SqlValue, Tx, WriteOptions } from '../sqlite/types.ts'
 import type { In, Name, Out, Schema } from '../wire/schema.ts'
 
-/*
- * The types of the database room, which is not built yet: `join()` refuses the `database` option with `UNSUPPORTED`,
- * and `Member` has no `db` so far.
- */
-
-export type SqlValue = null | number | bigint | string | Uint8Array
-
-export interface RunResult<Row> {
-  readonly changes: number
-  readonly lastInsertRowid: number | bigint
-  readonly rows: readonly Row[]
-}
-
-/** Synchronous, as in node:sqlite. */
-export interface Statement<Row> {
-  get(...params: SqlValue[]): Row | undefined
-  all(...params: SqlValue[]): Row[]
-  iterate(...params: SqlValue[]): IterableIterator<Row>
-  run(...params: SqlValue[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
-}
-
-export interface Reader {
-  prepare<Row = Record<string, SqlValue>>(sql: string): Omit<Statement<Row>, 'run'>
-}
-
-/** What a procedure or a migration works on; dead after it returned. */
-export interface Tx {
-  prepare<Row = Record<string, SqlValue>>(sql: string): Statement<Row>
-  exec(sql: string): void
-}
-
-export interface AsyncTx {
-  run<Row = unknown>(sql: string, params?: readonly SqlValue[]): Promise<RunResult<Row>>
-}
-
-export interface WriteOptions extends Wait {
-  /** Your own: exactly once, across restarts of the caller too. */
-  readonly key?: string | undefined
-}
+export type {
+  AsyncTx,
+  Durability,
+  Migration,
+  Reader,
+  RunResult,
+  SqlRow,
+  SqlValue,
+  Statement,
+  Tx,
+  WriteOptions,
+} from '../sqlite/types.ts'
 
 export interface DatabaseOptions<Procedures> {
-  /** Relative to the workspace. Default `.conclave/<app>/data.db`. */
+  /** Relative to the workspace's folder. Default `.conclave/<app>/data.db`. All members name the same. */
   readonly file?: string | undefined
-  /** Applied in order, once each, by the primary. */
-  readonly migrations?: readonly (string | ((tx: Tx) => void))[] | undefined
+  /** Applied in order, once each, by the primary before it serves. Never change one that was released: add another. */
+  readonly migrations?: readonly Migration[] | undefined
   /** `full` survives power loss; `normal` (default) the death of any process. */
-  readonly durability?: 'normal' | 'full' | undefined
+  readonly durability?: Durability | undefined
+  /** Named procedures: each runs in the primary, in a transaction of its own. */
   readonly writes?: Procedures | undefined
 }
 
+export interface TransactionOptions extends Wait {
+  /** How long it may hold the only writer, in milliseconds. Default 2,000, at most 30,000. */
+  readonly timeoutMs?: number | undefined
+  /** Runs the callback again when the transaction was rolled back under it. Default false. */
+  readonly retry?: boolean | undefined
+}
+
+/**
+ * The workspace's one SQLite database. Reads are local; writes go to the primary, exactly once, whoever dies
+ * (docs/durability.md). Every rejection says in `outcome` what became of the write.
+ */
 export interface Database<C> {
   /** Local, synchronous, read-only; sees one's own acknowledged writes. */
   readonly read: Reader
+  /** The procedures. @throws (rejects) `METHOD_NOT_FOUND` when the primary has none of this name */
   readonly writes: {
     readonly [K in Name<Writes<C>>]: (
       ...args: Args<Writes<C>[K] extends { readonly params: infer P } ? In<P> : undefined, WriteOptions>
     ) => Promise<Writes<C>[K] extends { readonly result: infer R } ? Out<R> : void>
   }
+  /** One statement, in a transaction of its own. @throws (rejects) `CONFLICT` for a constraint, `OVERLOADED`, `NO_DATABASE` */
   run<Row = unknown>(sql: string, params?: readonly SqlValue[], options?: WriteOptions): Promise<RunResult<Row>>
   /** One transaction. */
   batch(
     statements: readonly (readonly [sql: string, params?: readonly SqlValue[]])[],
     options?: WriteOptions,
   ): Promise<readonly RunResult<unknown>[]>
-  /** Holds the only writer: 5 s at most unless set. */
-  transaction<T>(work: (tx: AsyncTx) => Promise<T>, options?: Wait): Promise<T>
+  /** Holds the only writer: keep it short. @throws (rejects) `TRANSACTION_LOST`, and what the callback throws */
+  transaction<T>(work: (tx: AsyncTx) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** The rows at once, and again whenever a table that they come from changed. Leaving the loop ends it. */
   watch<Row>(
     sql: string,
     params?: readonly SqlValue[],
     options?: { readonly signal?: AbortSignal | undefined },
   ): AsyncIterableIterator<readonly Row[]>
+  /** What became of the write with this key: one's own, or that of an error with outcome `unknown`. */
   outcome(key: string): Promise<'committed' | 'not-committed' | 'unknown'>
 }
 

@@ -9,6 +9,7 @@ import { checkNode } from '../platform/node-version.ts'
 import { posixPlatform } from '../platform/index.ts'
 import { JOIN_TIMEOUT_MS } from './limits.ts'
 import { asMember, MemberView } from './member.ts'
+import type { DatabaseGiven } from './member-database.ts'
 import { checkOptions } from './options.ts'
 import { openPlace } from './place.ts'
 import type { FindWorkspace, Join, JoinOptions, Logger, Member, Start, Stop } from './types.ts'
@@ -18,7 +19,7 @@ import type { FindWorkspace, Join, JoinOptions, Logger, Member, Start, Stop } fr
  *
  * @throws `INVALID_OPTION`, `UNSUPPORTED`, `NO_PRIMARY`, `PRIMARY_EXISTS`, `PRIMARY_STARTING`, `PRIMARY_UNRESPONSIVE`,
  * `PRIMARY_UNREACHABLE`, `REMOTE_PRIMARY`, `SUPERSEDED`, `VERSION_MISMATCH`, `FOREIGN_WORKSPACE`, `UNSAFE_WORKSPACE`,
- * `WORKSPACE_READ_ONLY`, `LOCK_UNRELIABLE`, `PATH_TOO_LONG`, `SETUID_REFUSED`, `ABORTED`, and what `whilePrimary` throws
+ * `WORKSPACE_READ_ONLY`, `LOCK_UNRELIABLE`, `PROFILE_MISMATCH`, `DATABASE_IN_USE`, `MIGRATION_FAILED`, `PATH_TOO_LONG`, `SETUID_REFUSED`, `ABORTED`, and what `whilePrimary` throws
  */
 export const join: Join = async (place, options) => {
   const given = (options ?? {}) as unknown as JoinOptions<Contract, Record<string, unknown>, never>
@@ -27,17 +28,27 @@ export const join: Join = async (place, options) => {
   const opened = openPlace(place, { app: given.app, create: checked.primary !== 'never' })
   const { workspace, transport, pid } = opened
   const { contract, methods, whilePrimary, signal } = given
+  const database =
+    given.database === undefined
+      ? undefined
+      : await (
+          await import('./member-database.ts')
+        ).prepareDatabase(workspace, given.database as DatabaseGiven, contract)
   const engine: LocalEngine = new LocalEngine({
     ...checked,
     workspace,
     transport,
     pid,
+    database: database?.primary,
     whilePrimary:
       whilePrimary === undefined
         ? undefined
         : (term) => begin(whilePrimary as Start<Duty>, { member: asMember(view), term }, engine.closed, signal),
   })
-  const view = new MemberView(engine, contract)
+  const view = new MemberView(engine, contract, undefined, {
+    refusedPublishes: 0,
+    database: database?.open(engine),
+  })
   log(engine, given.logger)
   if (methods !== undefined) view.offer(methods)
   opened.joining?.(engine.self.id, (reason) => engine.abort(reason))

@@ -7,6 +7,7 @@ import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
 import type { CallOptions, GatherOptions, NotifyOptions, OfferOptions, Reply, To, ToMany, Wait } from '../rpc/types.ts'
 import type { MemberRef, Role } from '../wire/peers.ts'
 import { validate } from '../wire/validate.ts'
+import type { DatabaseView, MemberDatabase } from './member-database.ts'
 import { eventOf } from './events-spec.ts'
 import { gather } from './gather.ts'
 import { isPromise, requestHandler, type UserHandler } from './handlers.ts'
@@ -18,6 +19,13 @@ import { StatusFeed } from './status-feed.ts'
 import { EventSubscription } from './subscription.ts'
 import type { Member, Snapshot } from './types.ts'
 
+/** Of the member, whichever view is looked through. */
+interface Own {
+  refusedPublishes: number
+  database?: MemberDatabase | undefined
+  closing?: Promise<void> | undefined
+}
+
 /**
  * What `join()` returns, seen through one contract. Several may look at one engine: `with()` gives another contract,
  * `ctx.member` one whose calls inherit deadline, abort and trace of the call that is served.
@@ -28,10 +36,10 @@ export class MemberView {
   readonly #engine: Engine
   readonly #contract: Contract | undefined
   readonly #scope: Scope | undefined
-  /** Of the member, whichever view counts. */
-  readonly #own: { refusedPublishes: number }
+  readonly #own: Own
+  #db: DatabaseView | undefined
 
-  constructor(engine: Engine, contract: Contract | undefined, scope?: Scope, own = { refusedPublishes: 0 }) {
+  constructor(engine: Engine, contract: Contract | undefined, scope?: Scope, own: Own = { refusedPublishes: 0 }) {
     this.#engine = engine
     this.#contract = contract
     this.#scope = scope
@@ -64,6 +72,15 @@ export class MemberView {
 
   get closed(): Promise<CloseReason> {
     return this.#engine.closed
+  }
+
+  get db(): DatabaseView {
+    const { database } = this.#own
+    if (database === undefined) {
+      const text = 'This member joined without a database: give join() the `database` option.'
+      throw new ConclaveError('NO_DATABASE', text)
+    }
+    return (this.#db ??= database.view(this.#scope))
   }
 
   async call(method: string, params?: unknown, options: CallOptions = {}): Promise<unknown> {
@@ -186,7 +203,8 @@ export class MemberView {
 
   close(options: Wait = {}): Promise<void> {
     const { timeoutMs = CLOSE_TIMEOUT_MS, signal } = options
-    return this.#engine.close({ timeoutMs, signal })
+    this.#own.closing ??= this.#close(timeoutMs, signal)
+    return this.#own.closing
   }
 
   abort(reason?: unknown): void {
@@ -205,6 +223,12 @@ export class MemberView {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #close(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const deadline = this.#engine.now() + timeoutMs
+    await this.#own.database?.close(deadline)
+    await this.#engine.close({ timeoutMs: Math.max(0, deadline - this.#engine.now()), signal })
   }
 
   #request(method: string, params: unknown, options: CallOptions, timeoutMs: number): EngineCall {

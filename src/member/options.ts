@@ -51,16 +51,19 @@ export interface CheckedOptions {
   readonly limits: Readonly<Record<string, number>>
 }
 
-/** @throws `INVALID_OPTION` that names the option and the cure, `UNSUPPORTED` for a database */
+/** @throws `INVALID_OPTION` that names the option and the cure */
 export function checkOptions(options: JoinOptions<Contract, Record<string, unknown>, never>): CheckedOptions {
   for (const key of Object.keys(options)) {
     if (!KNOWN.has(key)) throw invalid(`join() has no option "${key}"; it has ${[...KNOWN].join(', ')}.`)
   }
-  if (options.database !== undefined) {
-    const text = 'The database option is not built yet: open the file in whilePrimary, and offer methods that write.'
-    throw new ConclaveError('UNSUPPORTED', text)
-  }
-  const { name = programName(), version = 0, primary = 'may', waitMs = 0, ref = true, limits = {} } = options
+  const {
+    name = programName(),
+    version = options.database?.migrations?.length ?? 0,
+    primary = 'may',
+    waitMs = 0,
+    ref = true,
+    limits = {},
+  } = options
   const { minVersion = version } = options
   if (typeof name !== 'string' || name === '' || name.length > MAX_MEMBER_NAME || /\p{Cc}/u.test(name)) {
     throw invalid(`name must be 1 to ${MAX_MEMBER_NAME} characters without control characters.`)
@@ -79,6 +82,7 @@ export function checkOptions(options: JoinOptions<Contract, Record<string, unkno
       throw invalid(`${option} must be an object, not ${value === null ? 'null' : typeof value}.`)
     }
   }
+  checkDatabase(options.database)
   if (options.whilePrimary !== undefined && typeof options.whilePrimary !== 'function') {
     throw invalid('whilePrimary must be a function that is called with { member, term, signal }.')
   }
@@ -87,6 +91,30 @@ export function checkOptions(options: JoinOptions<Contract, Record<string, unkno
     if (!(Number.isFinite(value) && value >= 0)) throw invalid(`limits.${limit} must be a number of at least 0.`)
   }
   return { name, version, minVersion, primary, waitMs, ref, limits }
+}
+
+const DATABASE_OPTIONS: ReadonlySet<string> = new Set(['file', 'migrations', 'durability', 'writes'])
+
+function checkDatabase(given: unknown): void {
+  if (given === undefined) return
+  if (typeof given !== 'object' || given === null)
+    throw invalid('database must be an object, such as { migrations: [] }.')
+  for (const key of Object.keys(given)) {
+    if (DATABASE_OPTIONS.has(key)) continue
+    throw invalid(`database has no option "${key}"; it has ${[...DATABASE_OPTIONS].join(', ')}.`)
+  }
+  const { file, migrations, durability, writes } = given as Readonly<Record<string, unknown>>
+  if (file !== undefined && (typeof file !== 'string' || file === '')) throw invalid('database.file must be a path.')
+  if (durability !== undefined && durability !== 'normal' && durability !== 'full') {
+    throw invalid('database.durability must be "normal" or "full".')
+  }
+  const list = migrations === undefined ? [] : migrations
+  if (!Array.isArray(list) || !list.every((one) => typeof one === 'string' || typeof one === 'function')) {
+    throw invalid('database.migrations must be a list of SQL strings and functions of a transaction.')
+  }
+  if (writes !== undefined && (typeof writes !== 'object' || writes === null)) {
+    throw invalid('database.writes must be an object of functions (tx, params).')
+  }
 }
 
 function programName(): string {

@@ -27,7 +27,7 @@ import type {
   Wait,
 } from '../rpc/types.ts'
 import type { MemberRef, Role } from '../wire/peers.ts'
-import type { AnyWrites, DatabaseOptions, InferredWrites, WriteHandlers } from './database.ts'
+import type { AnyWrites, Database, DatabaseOptions, InferredWrites, WriteHandlers } from './database.ts'
 
 export interface JoinOptions<C, M, W> {
   /** Your product. Two products in one folder never meet: each has its own lock and bus (`.conclave/<app>/`). */
@@ -54,7 +54,7 @@ export interface JoinOptions<C, M, W> {
   readonly methods?: Given<C, M, Handlers<C>> | undefined
   /** Runs in whoever is primary, before it serves; what it returns ends it, before the next one starts. */
   readonly whilePrimary?: Start<{ readonly member: Member<Given<C, Open, C>>; readonly term: number }> | undefined
-  /** Not built yet: `join()` rejects with `UNSUPPORTED` when it is given. */
+  /** One SQLite database for all members: `member.db`. Written by the primary only; needs node:sqlite. */
   readonly database?: DatabaseOptions<Given<C, W, WriteHandlers<C>>> | undefined
   /** By the names of docs/limits.md. */
   readonly limits?: Readonly<Record<string, number>> | undefined
@@ -136,6 +136,8 @@ export interface Member<C = Open> extends AsyncDisposable {
     listener: (event: EventOf<C, P>) => unknown,
     options?: SubscribeOptions,
   ): Subscription<EventOf<C, P>>
+  /** The workspace's database. @throws `NO_DATABASE` when `join()` was given none */
+  readonly db: Database<C>
   /** The same member, other types; without a value nothing is checked at run time. */
   with<D extends Contract>(contract?: D): Member<D>
   /** Begins with what is. */

@@ -112,6 +112,9 @@ export class WriteClient {
   /** A clean goodbye, when nothing is open: the database need not remember this member. Never rejects. */
   async close(deadline: number): Promise<void> {
     const open = [this.#writes, this.#transactions].filter((identity) => identity.opened && !identity.unsettled)
+    // What is written from now on is another writer's: one that said goodbye is not known any more.
+    if (open.includes(this.#writes)) this.#writes = new WriterIdentity()
+    if (open.includes(this.#transactions)) this.#transactions = new WriterIdentity()
     const goodbyes = open.map(({ id }) => this.#send(METHOD.BYE, { w: id }, { deadline }))
     // One that was not heard is forgotten after a day.
     await Promise.allSettled(goodbyes)

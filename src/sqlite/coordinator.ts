@@ -2,6 +2,7 @@ import { ConclaveError } from '../errors/index.ts'
 import { failed, type Answer } from './answer.ts'
 import { BusyPause } from './busy-pause.ts'
 import { FORGET_MS, GROUP_BYTES, GROUP_WRITES, MAX_TRANSACTION_MS } from './limits.ts'
+import { closed, givenBack, givenUp, late, walFull } from './refusals.ts'
 import { parseRequest, type JobRequest, type Request } from './protocol.ts'
 import { FairQueue, type Queued, type QueueLimits } from './queue.ts'
 import { Session, SessionBook } from './session.ts'
@@ -82,6 +83,7 @@ export class Coordinator {
   #lost: ConclaveError | undefined
   #pumping = false
   #scheduled = false
+  #retiring = false
 
   constructor(options: CoordinatorOptions) {
     const { writer, path, now, limits } = options
@@ -162,6 +164,17 @@ export class Coordinator {
     this.#writersOf.delete(member)
   }
 
+  /**
+   * This primary hands over, and takes no request that comes later: the open transaction is rolled back, since no step of
+   * it can come, and those that wait for their turn are rejected with `PRIMARY_LOST`, for the successor to begin.
+   */
+  retire(): void {
+    this.#retiring = true
+    const session = this.#sessions.active
+    if (session !== undefined) void this.#endSession(session, 'the primary handed over')
+    else this.#schedule()
+  }
+
   /** Until everything that was taken is settled, or the time is up (rule A13). */
   async drain(isOver: () => boolean): Promise<void> {
     while (!this.idle && this.#state === 'serving' && !isOver()) await new Promise((resolve) => setTimeout(resolve, 2))
@@ -219,7 +232,7 @@ export class Coordinator {
     }
     if (this.#wal.full && request.type === 'job' && request.number > 0) {
       this.#schedule()
-      throw walFull(this.#wal)
+      throw walFull(this.#wal.bytes, this.#wal.holders)
     }
     let resolve!: Entry['resolve']
     let reject!: Entry['reject']
@@ -242,8 +255,7 @@ export class Coordinator {
     if (signal === undefined) return entry.answer
     const giveUp = (): void => {
       if (--entry.waiters > 0 || !this.#queue.remove(entry)) return
-      const text = 'The write was given up before its turn came.'
-      this.#settle(entry, new ConclaveError('ABORTED', text, { cause: signal.reason, outcome: 'not-committed' }))
+      this.#settle(entry, givenUp(signal.reason))
     }
     if (signal.aborted) giveUp()
     else {
@@ -316,9 +328,12 @@ export class Coordinator {
   async #grant(entry: Entry, { writer, session, holdMs }: Request & { readonly type: 'begin' }): Promise<void> {
     this.#queue.take()
     const { now } = this.#options
+    if (this.#retiring) {
+      this.#settle(entry, givenBack())
+      return
+    }
     if (entry.context.deadline <= now()) {
-      const text = 'The transaction came to its turn after its deadline and was not begun.'
-      this.#settle(entry, failed(new ConclaveError('TIMEOUT', text, { outcome: 'not-committed' })))
+      this.#settle(entry, failed(late()))
       return
     }
     try {
@@ -406,9 +421,7 @@ export class Coordinator {
     // Given up meanwhile: out.
     this.#queue.putBack(entries.filter((entry) => entry.waiters > 0))
     for (const entry of entries) {
-      if (entry.waiters > 0) continue
-      const text = 'The write was given up before its turn came.'
-      this.#settle(entry, new ConclaveError('ABORTED', text, { outcome: 'not-committed' }))
+      if (entry.waiters === 0) this.#settle(entry, givenUp(undefined))
     }
   }
 
@@ -457,15 +470,4 @@ function jobOf({ request, context }: Entry): Job {
   if (request.type === 'begin') throw new ConclaveError('INTERNAL', 'A transaction is no job.')
   const { writer, number, watermark, work, key } = request
   return { writer, number, watermark, work, key, deadline: context.deadline }
-}
-
-function walFull(wal: WalWatch): ConclaveError {
-  const { bytes, holders } = wal
-  const who = holders === undefined || holders.length === 0 ? 'a process' : `pid ${holders.join(', ')}`
-  const text = `The WAL of the database has grown to ${bytes} bytes because ${who} keeps an old snapshot open: end its read (an open iterator, a stopped process).`
-  return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed', data: { bytes, holders } })
-}
-
-function closed(): ConclaveError {
-  return new ConclaveError('CLOSED', 'The database is closed here.', { outcome: 'not-committed' })
 }

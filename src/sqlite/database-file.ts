@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { posix as path } from 'node:path'
 import { ConclaveError } from '../errors/index.ts'
 import type { FileStat, Platform } from '../platform/platform.ts'
@@ -13,6 +14,19 @@ export interface DatabaseFile {
 export function fileIdentity(platform: Platform, file: string): string | undefined {
   const stat = platform.stat(file)
   return stat?.kind === 'file' ? `${stat.dev}:${stat.ino}` : undefined
+}
+
+/**
+ * Makes the file for us alone where there is none: SQLite would make it for everybody to read, and gives -wal and -shm its
+ * mode. What is there already is never opened (rule A5).
+ * @throws the system's error
+ */
+export function makePrivate(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { SqlRow, SqlValue } from './types.ts'
-import { narrow } from './values.ts'
+import { narrow, type Table } from './values.ts'
 
 export interface Changes {
   readonly changes: number | bigint
@@ -14,6 +14,12 @@ export interface Prepared {
   run(params: readonly SqlValue[]): Changes
   get(params: readonly SqlValue[]): SqlRow | undefined
   all(params: readonly SqlValue[]): SqlRow[]
+  /**
+   * As `all`, with each row a list in the order of its columns: nothing is lost where two columns have one name, or a
+   * name is a number, which JavaScript's objects move to the front. `undefined`: the library knows no lists, as Node
+   * before 22.16; nothing was run.
+   */
+  table(params: readonly SqlValue[]): Table | undefined
   /** Its `return` ends the snapshot. */
   iterate(params: readonly SqlValue[]): IterableIterator<SqlRow>
 }
@@ -139,6 +145,21 @@ class NodePrepared implements Prepared {
   all(params: readonly SqlValue[]): SqlRow[] {
     const rows = this.#read(() => this.#statement.all(...params)) as SqlRow[]
     return this.#exact ? rows.map(narrowed) : rows
+  }
+
+  table(params: readonly SqlValue[]): Table | undefined {
+    const statement = this.#statement as Partial<Pick<StatementSync, 'columns' | 'setReturnArrays'>>
+    if (statement.setReturnArrays === undefined || statement.columns === undefined) return undefined
+    statement.setReturnArrays(true)
+    let rows: readonly SqlValue[][]
+    try {
+      rows = this.#read(() => this.#statement.all(...params)) as unknown as SqlValue[][]
+    } finally {
+      statement.setReturnArrays(false)
+    }
+    // Afterwards: it was prepared anew if the schema had changed.
+    const columns = statement.columns().map(({ name }) => name)
+    return { columns, rows: this.#exact ? rows.map((row) => row.map(narrow)) : rows }
   }
 
   *iterate(params: readonly SqlValue[]): IterableIterator<SqlRow> {

@@ -3,8 +3,8 @@ import type { Connection, Prepared } from './driver.ts'
 import type { WireResult } from './result.ts'
 import type { SqlCache } from './sql-cache.ts'
 import { isThenable, LiveTx, refuseThenable, type TxWatch } from './tx.ts'
-import type { Procedures, SqlValue, StatementPair } from './types.ts'
-import { checkParams, rowsToWire, toWire } from './values.ts'
+import type { Procedures, SqlRow, SqlValue, StatementPair } from './types.ts'
+import { checkParams, tableToWire, toWire, type Table } from './values.ts'
 
 type Ran = (sql: string, definition: boolean) => void
 
@@ -31,15 +31,19 @@ export class Executor {
       return [definition ? 0 : Number(changes), toWire(lastInsertRowid)]
     }
     const before = this.#counts.get([])!
-    const rows = prepared.all(params)
+    const table = prepared.table(params) ?? tableOf(prepared.all(params))
     const { total, changes, rowid } = this.#counts.get([])!
     const wrote = total !== before['total']
-    return [wrote ? Number(changes) : 0, toWire(rowid!), rowsToWire(rows)]
+    return [wrote ? Number(changes) : 0, toWire(rowid!), tableToWire(table)]
   }
 
   batch(statements: readonly StatementPair[]): WireResult[] {
     return statements.map(([sql, params = []]) => this.run(sql, params))
   }
+}
+
+function tableOf(rows: readonly SqlRow[]): Table {
+  return { columns: Object.keys(rows[0] ?? {}), rows: rows.map((row) => Object.values(row)) }
 }
 
 /**

@@ -3,6 +3,7 @@ export { ChangeRecorder, type FeedEvent, type Operation, type Resync, type Table
 export { WriteClient, type Send, type WriteClientOptions } from './client.ts'
 export type { TransactionOptions } from './client-transaction.ts'
 export { Coordinator, type CoordinatorCounters, type Report, type RequestContext } from './coordinator.ts'
+export { fileIdentity } from './database-file.ts'
 export { nodeSqlite, type Connection, type Driver, type Prepared } from './driver.ts'
 export { feedFromWire, feedToWire } from './feed.ts'
 export {
@@ -24,6 +25,7 @@ export type {
   Procedure,
   Procedures,
   Reader,
+  ReadStatement,
   RunResult,
   SqlRow,
   SqlValue,

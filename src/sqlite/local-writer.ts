@@ -6,6 +6,7 @@ import { callProcedure, checkResult, Executor } from './execute.ts'
 import { KeyStore } from './key-store.ts'
 import { Ledger } from './ledger.ts'
 import { GROUP_MS, MAX_OUTCOME_BYTES, MAX_RESULT_BYTES } from './limits.ts'
+import { isSavepoint } from './savepoints.ts'
 import { staleTerm } from './schema.ts'
 import { SqlCache } from './sql-cache.ts'
 import { isBusy, statementError } from './sqlite-errors.ts'
@@ -108,6 +109,7 @@ export class LocalWriter implements Writer {
 
   async step(sql: string, params: readonly SqlValue[]): Promise<Answer> {
     if (!this.#inSession) return failed(sessionLost(undefined))
+    if (isSavepoint(sql)) return this.#savepointOfSession(sql)
     try {
       this.#savepoint.run([])
       const { answer } = fits({ ok: this.#session.run(sql, params) })
@@ -120,6 +122,16 @@ export class LocalWriter implements Writer {
       this.#inSession = false
       this.#rolledBack()
       return failed(sessionLost(error))
+    }
+  }
+
+  /** What is rolled back to one is told as changed too: those who listen read once too often. */
+  #savepointOfSession(sql: string): Answer {
+    try {
+      this.#connection.exec(sql)
+      return { ok: [0, 0] }
+    } catch (error) {
+      return failed(error)
     }
   }
 

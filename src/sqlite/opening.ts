@@ -4,7 +4,7 @@ import type { Workspace } from '../election/workspace.ts'
 import type { Lock } from '../platform/platform.ts'
 import { untilFree, type Patience } from './busy.ts'
 import { Coordinator, type CoordinatorOptions } from './coordinator.ts'
-import { fileIdentity, resolveDatabase } from './database-file.ts'
+import { fileIdentity, makePrivate, resolveDatabase } from './database-file.ts'
 import { lockDatabase } from './database-lock.ts'
 import { nodeSqlite, type Connection, type Driver } from './driver.ts'
 import { CHECKPOINT_PAGES, OPEN_TIMEOUT_MS } from './limits.ts'
@@ -190,6 +190,7 @@ export async function openDatabase(options: OpenedOptions): Promise<OpenedDataba
   const lock = lockDatabase(platform, file, workspace.label)
   let connection: Connection | undefined
   try {
+    makePrivate(file)
     const opened = driver.open(file, { readOnly: false })
     connection = opened
     const now = (): number => platform.now()

@@ -4,7 +4,7 @@ import { guard } from './guard.ts'
 import { ReadIterators, type IteratorLimits } from './iterators.ts'
 import { READ_BUSY_MS } from './limits.ts'
 import { statementError } from './sqlite-errors.ts'
-import type { Reader, SqlRow, SqlValue, Statement } from './types.ts'
+import type { Reader, ReadStatement, SqlRow, SqlValue } from './types.ts'
 import { checkParams } from './values.ts'
 
 export interface LocalReaderOptions {
@@ -32,7 +32,7 @@ export class LocalReader implements Reader {
   }
 
   /** @throws `INVALID_PARAMS` of the guard, `FAILED` with what SQLite says of the text */
-  prepare<Row = SqlRow>(sql: string): Omit<Statement<Row>, 'run'> {
+  prepare<Row = SqlRow>(sql: string): ReadStatement<Row> {
     guard(sql, 'read')
     let prepared = this.#try((connection) => connection.prepare(sql))
     let generation = this.#generation
@@ -49,6 +49,7 @@ export class LocalReader implements Reader {
     return {
       get: (...params) => read(params, (statement) => statement.get(params)) as Row | undefined,
       all: (...params) => read(params, (statement) => statement.all(params)) as Row[],
+      values: (...params) => read(params, (statement) => listsOf(statement, params)),
       iterate: (...params) => {
         checkParams(params)
         this.#alive()
@@ -110,4 +111,10 @@ export class LocalReader implements Reader {
     connection.exec(`PRAGMA busy_timeout = ${READ_BUSY_MS}; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY`)
     return connection
   }
+}
+
+function listsOf(statement: Prepared, params: readonly SqlValue[]): (readonly SqlValue[])[] {
+  const table = statement.table(params)
+  if (table !== undefined) return [...table.rows]
+  throw new ConclaveError('UNSUPPORTED', 'Rows as lists need Node 22.16 or newer: use all(), or another Node.')
 }

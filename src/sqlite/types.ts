@@ -17,8 +17,16 @@ export interface Statement<Row> {
   run(...params: SqlValue[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint }
 }
 
+export interface ReadStatement<Row> extends Omit<Statement<Row>, 'run'> {
+  /**
+   * As `all`, each row a list in the order of its columns: nothing is lost where two columns have one name.
+   * @throws `UNSUPPORTED` before Node 22.16
+   */
+  values(...params: SqlValue[]): (readonly SqlValue[])[]
+}
+
 export interface Reader {
-  prepare<Row = SqlRow>(sql: string): Omit<Statement<Row>, 'run'>
+  prepare<Row = SqlRow>(sql: string): ReadStatement<Row>
 }
 
 /** What a procedure or a migration works on; dead after it returned. */
@@ -28,6 +36,7 @@ export interface Tx {
 }
 
 export interface AsyncTx {
+  /** One statement. `SAVEPOINT`, `ROLLBACK TO` and `RELEASE` are statements too, here alone. */
   run<Row = unknown>(sql: string, params?: readonly SqlValue[]): Promise<RunResult<Row>>
 }
 

@@ -13,6 +13,12 @@ export type WireValue =
   /** a number that JSON can't hold: -0, or an infinity that SQL made */
   | { readonly n: string }
 
+/** Rows as lists: what objects lose where two columns have one name is in them. */
+export interface Table {
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly SqlValue[])[]
+}
+
 /** Rows as they travel: the names once. */
 export interface WireRows {
   readonly columns: readonly string[]
@@ -104,9 +110,8 @@ export function paramsFromWire(params: unknown): readonly SqlValue[] {
   return params.map(fromWire)
 }
 
-export function rowsToWire(rows: readonly SqlRow[]): WireRows {
-  const columns = rows[0] === undefined ? [] : Object.keys(rows[0])
-  return { columns, rows: rows.map((row) => columns.map((column) => toWire(row[column]!))) }
+export function tableToWire({ columns, rows }: Table): WireRows {
+  return { columns, rows: rows.map((row) => row.map(toWire)) }
 }
 
 /** Rows have no prototype, as those of node:sqlite: a column may have any name. */

@@ -5,8 +5,12 @@ import type { LocalReader } from './reader.ts'
 import { tablesRead } from './tables-read.ts'
 import type { SqlValue } from './types.ts'
 
-/** Where change events of the workspace come from. @returns how to stop listening */
-export type Feed = (listener: (event: FeedEvent) => void) => () => void
+/** Where change events of the workspace come from. */
+export type Feed = (listener: (event: FeedEvent) => void) => {
+  /** Resolves when every later change is told of. */
+  readonly ready: Promise<unknown>
+  readonly stop: () => void
+}
 
 export interface WatchOptions {
   readonly reader: LocalReader
@@ -28,20 +32,21 @@ export async function* watchQuery<Row>(options: WatchOptions): AsyncGenerator<re
   const statement = reader.prepare<Row>(sql)
   let tables = reader.inspect((connection) => tablesRead(connection, sql))
   let stale = true
-  let heard = true
+  let heard = false
   let wake: (() => void) | undefined
   const touch = (): void => {
     stale = true
     wake?.()
   }
-  const stop = feed((event) => {
+  // Before the first read: what is committed between the two shows in the version.
+  let version = reader.dataVersion()
+  const { ready, stop } = feed((event) => {
     heard = true
     if (event.type === 'resync') {
       tables = undefined
       touch()
     } else if (tables === undefined || tables.has(event.table.toLowerCase())) touch()
   })
-  let version = reader.dataVersion()
   const look = (): void => {
     try {
       const now = reader.dataVersion()
@@ -53,6 +58,7 @@ export async function* watchQuery<Row>(options: WatchOptions): AsyncGenerator<re
       touch()
     }
   }
+  ready.then(look, () => {})
   const timer = setInterval(look, WATCH_LOOK_MS)
   if (options.ref !== true) timer.unref()
   const onAbort = (): void => wake?.()

@@ -19,6 +19,8 @@ export interface Hello {
   readonly minVersion: number
   /** Whether it stands for election. */
   readonly stands: boolean
+  /** Whether it brings a database to serve (rule A7). Left out: no. */
+  readonly database?: boolean | undefined
 }
 
 /** What the primary answers: body of WELCOME. */
@@ -63,6 +65,7 @@ export function parseHello(text: string): Hello {
     version: count(hello['version']),
     minVersion: count(hello['minVersion']),
     stands: hello['stands'] === true,
+    database: hello['database'] === true,
   }
 }
 

@@ -309,7 +309,11 @@ describe('Seat', () => {
       },
     })
     const seat = sit(memoryWorkspace(platform))
-    assert.throws(() => seat.release(), /EROFS/)
+    const warnings: unknown[] = []
+    seat.watch({ onLost() {}, onEndpointVanished() {}, onWarning: (error) => warnings.push(error) })
+    seat.release()
+    assert.equal(warnings.length, 2, 'the socket and the announcement')
+    for (const warning of warnings) assert(code('WORKSPACE_READ_ONLY', /read-only/)(warning))
     assert.notEqual(one.process().tryLock(seat.workspace.lockPath), undefined)
   })
 
@@ -389,5 +393,33 @@ describe('Seat.watch', () => {
     mock.timers.tick(60_000)
     assert.deepEqual([lost, vanished()], [[], 0])
     assert.throws(() => seat.watch(on), code('INTERNAL'))
+  })
+})
+
+describe('a seat that never served', () => {
+  it('A7 puts back what it replaced, and the next one follows the term that was served', () => {
+    const platform = machine().process()
+    const { seat, workspace } = serve(platform)
+    seat.release({ successorExpected: true })
+    const left = announced(workspace)
+    assert.deepEqual([left.state, left.term, left.follows], ['closing', 1, undefined])
+    const failed = sit(workspace)
+    assert.deepEqual([failed.term, failed.follows, failed.succeeds], [2, 1, true])
+    failed.release()
+    assert.deepEqual(announced(workspace), left)
+    const next = sit(workspace)
+    assert.deepEqual([next.term, next.follows], [3, 1])
+    // As after a crash: nothing was put back.
+    writeAnnouncement(workspace, next.announcement)
+    next.release()
+    assert.equal(sit(workspace).follows, 1)
+  })
+
+  it('leaves nothing where there was nothing', () => {
+    const workspace = memoryWorkspace()
+    const seat = sit(workspace)
+    assert.deepEqual([seat.follows, seat.succeeds], [0, false])
+    seat.release()
+    assert.equal(readAnnouncement(workspace).type, 'absent')
   })
 })

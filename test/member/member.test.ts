@@ -15,6 +15,7 @@ const FACE: { readonly [K in keyof Member]-?: 'get' | 'method' } = {
   term: 'get',
   primary: 'get',
   closed: 'get',
+  db: 'get',
   call: 'method',
   stream: 'method',
   gather: 'method',

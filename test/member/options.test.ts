@@ -51,8 +51,20 @@ describe('options of join()', () => {
     assert.deepEqual(readdirSync(folder), [])
   })
 
-  test('a database is UNSUPPORTED so far, and says what to do instead', async (t) => {
-    await assert.rejects(join(memory(t), { database: {} }), code('UNSUPPORTED', { message: /whilePrimary/ }))
+  test('what a database can not be is said', async (t) => {
+    const place = workspace(t)
+    const options: [object, RegExp][] = [
+      [{ path: 'x' }, /no option "path"/],
+      [{ file: '' }, /database\.file/],
+      [{ durability: 'some' }, /durability/],
+      [{ migrations: 'create table' }, /migrations/],
+      [{ migrations: [5] }, /migrations/],
+      [{ writes: 5 }, /writes/],
+      [{ writes: { add: 5 } }, /write add must be a function/],
+    ]
+    for (const [database, message] of options) {
+      await assert.rejects(join(place, { database } as never), code('INVALID_OPTION', { message }))
+    }
   })
 
   test('a place that is none', async () => {

@@ -154,6 +154,30 @@ describe('subscribe', () => {
     )
   })
 
+  test('A12, A7: a term that never served stands between two and takes nothing from the count', async (t) => {
+    const place = memory(t)
+    const first = await joined(t, place)
+    let failures = 1
+    const second = await joined(t, place, {
+      whilePrimary: () => {
+        if (failures-- > 0) throw new Error('not yet')
+      },
+    })
+    const watcher = await joined(t, place, { primary: 'never' })
+    const events = watcher.subscribe('x')
+    await events.ready
+    await first.publish('x', 'before')
+    await first.close()
+    await second.publish('x', 'after')
+    assert.deepEqual(
+      (await take<Event>(events, 2)).map(({ data, missed, term }) => [data, missed, term]),
+      [
+        ['before', 0, 1],
+        ['after', 0, 3],
+      ],
+    )
+  })
+
   test('the system’s own topics are told, and wildcards in front do not match them', async (t) => {
     const place = memory(t)
     const first = await joined(t, place)

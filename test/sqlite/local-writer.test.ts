@@ -9,7 +9,7 @@ import {
   type Tx,
 } from '../../src/sqlite/index.ts'
 import { MAX_RESULT_BYTES } from '../../src/sqlite/limits.ts'
-import { code, foreign, freshWorkspace, notes, serve, TABLE } from './support.ts'
+import { code, foreign, freshWorkspace, notes, serve, TABLE, timeless } from './support.ts'
 
 const INSERT = 'INSERT INTO note(text) VALUES (?)'
 
@@ -24,7 +24,7 @@ async function together(writes: readonly (() => Promise<unknown>)[]): Promise<(s
 }
 
 test('writes that arrive together commit together, and one that fails rolls back alone', async (t) => {
-  const primary = await serve(t, freshWorkspace(t))
+  const primary = await serve(t, freshWorkspace(t, timeless()))
   const client = primary.client()
   await client.run(INSERT, ['taken'])
   const { groups } = primary.coordinator.counters

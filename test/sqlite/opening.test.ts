@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { renameSync, rmSync } from 'node:fs'
+import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { until } from '../support/index.ts'
 import { code, foreign, freshWorkspace, notes, serve } from './support.ts'
@@ -96,4 +97,15 @@ test('a file that another program has locked is waited for without blocking the 
   other.exec('COMMIT')
   await second
   clearInterval(ticking)
+})
+
+test('the file, -wal and -shm are for us alone, and a file that is there keeps its mode', async (t) => {
+  const mode = (path: string): number => statSync(path).mode & 0o777
+  const primary = await serve(t, freshWorkspace(t))
+  await primary.client().run("INSERT INTO note(text) VALUES ('x')")
+  for (const suffix of ['', '-wal', '-shm']) assert.equal(mode(`${primary.path}${suffix}`), 0o600, suffix)
+  const workspace = freshWorkspace(t)
+  writeFileSync(join(workspace.folder, 'theirs.db'), '', { mode: 0o640 })
+  const theirs = await serve(t, workspace, { file: 'theirs.db' })
+  assert.equal(mode(theirs.path), 0o640)
 })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openWorkspace, type Workspace } from '../../src/election/index.ts'
 import { ConclaveError, type Code, type Outcome } from '../../src/errors/index.ts'
-import { posixPlatform } from '../../src/platform/index.ts'
+import { posixPlatform, type Platform } from '../../src/platform/index.ts'
 import {
   nodeSqlite,
   openDatabase,
@@ -34,8 +34,13 @@ export function code(expected: Code, outcome?: Outcome, ...words: RegExp[]): (er
   }
 }
 
-export function freshWorkspace(t: Scope): Workspace {
-  return openWorkspace(posixPlatform(), temporaryDirectory(t, 'db'), { create: true })
+export function freshWorkspace(t: Scope, platform: Platform = posixPlatform()): Workspace {
+  return openWorkspace(platform, temporaryDirectory(t, 'db'), { create: true })
+}
+
+/** A machine on which no time passes: what is bounded by milliseconds has all it needs, however busy this one is. */
+export function timeless(): Platform {
+  return Object.defineProperty(posixPlatform(), 'now', { value: () => 1 })
 }
 
 /** A connection of another program to the file. */

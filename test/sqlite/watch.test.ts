@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LocalReader, nodeSqlite, watchQuery, type FeedEvent } from '../../src/sqlite/index.ts'
+import { LocalReader, nodeSqlite, watchQuery, type Feed, type FeedEvent } from '../../src/sqlite/index.ts'
 import { tablesRead } from '../../src/sqlite/tables-read.ts'
 import { defer, within, type Scope } from '../support/index.ts'
 import { connection, foreign, freshWorkspace, serve, TABLE } from './support.ts'
@@ -31,9 +31,9 @@ async function watching(
     return push(...events)
   }
   const stop = new AbortController()
-  const feed = (listener: (event: FeedEvent) => void): (() => void) => {
+  const feed: Feed = (listener) => {
     listeners.add(listener)
-    return () => listeners.delete(listener)
+    return { ready: Promise.resolve(), stop: () => listeners.delete(listener) }
   }
   const rows = watchQuery<{ text: string }>({ reader, feed, sql, signal: stop.signal })
   defer(t, () => stop.abort())

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { join, type Context } from '../../index.ts'
 import { keepAsking } from './asking.ts'
 import { hashFile } from './hash.ts'
-import { IndexStore } from './index-store.ts'
+import { INDEX_DATABASE } from './index-database.ts'
 import { Keeper } from './keeper.ts'
 import { TOPIC, type Answered, type Count, type FileIndexed, type Hashed, type Pong } from './protocol.ts'
 
@@ -24,15 +24,13 @@ const { values } = parseArgs({
 const { name, tree } = values
 const paceMs = Number(values.pace)
 
-// SQLite's first use takes some milliseconds: better now than between two primaries.
-new IndexStore(':memory:').close()
-
 let published = 0
 let acknowledged = 0
 
 process.on('SIGINT', () => {})
 const member = await join(values.workspace, {
   name,
+  database: INDEX_DATABASE,
   methods: {
     ping: (_: undefined, ctx): Pong => ({ id: ctx.member.id, term: ctx.member.term }),
     count: async (): Promise<Count> => {

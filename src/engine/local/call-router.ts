@@ -176,6 +176,16 @@ export class CallRouter {
     }
   }
 
+  /** A call that was taken and will not run here: its caller repeats it at the next primary (rule A13). */
+  giveBack(callee: Port, slot: number, number: number): void {
+    const record = this.#directory.bySlot(slot)?.calls.get(number)
+    if (record?.callee !== callee) return
+    this.#end(record)
+    if (record.cancelled) return
+    const text = `This primary closed before ${record.method} could run: its successor takes it.`
+    this.#fail(record.caller, number, new ConclaveError('PRIMARY_LOST', text, { outcome: 'not-committed' }))
+  }
+
   cancel(caller: Port, frame: Frame): void {
     const record = caller.calls.get(frame.number)
     if (record === undefined) {

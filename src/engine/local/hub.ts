@@ -2,11 +2,12 @@ import { ConclaveError, errorToWire } from '../../errors/index.ts'
 import { LAST_NUMBER } from '../../events/position.ts'
 import { FAILED_BY } from '../../rpc/caller.ts'
 import { FLAG, Frame, KIND } from '../../wire/frame.ts'
-import { PROTOCOL, negotiate, type Hello, type Welcome } from '../../wire/handshake.ts'
+import type { Hello, Welcome } from '../../wire/handshake.ts'
 import { MAX_BODY_BYTES } from '../../wire/limits.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { FragmentSink } from '../../wire/transfer.ts'
-import type { HubSnapshot, LeaveCause } from '../engine.ts'
+import type { DatabaseSnapshot, HubSnapshot, LeaveCause } from '../engine.ts'
+import { admissible, succeeds } from './admission.ts'
 import { CallRouter } from './call-router.ts'
 import type { Directory } from './routes.ts'
 import { EventRouter } from './event-router.ts'
@@ -26,6 +27,8 @@ export interface HubOptions {
   readonly primary: MemberRef
   readonly version: number
   readonly minVersion: number
+  /** Whether this primary serves a database. Default false. */
+  readonly database?: boolean | undefined
   /** Rule A1: asked before each handshake is answered. */
   readonly holdsSeat: () => boolean
   readonly now: () => number
@@ -34,13 +37,16 @@ export interface HubOptions {
   readonly expected: ReadonlySet<string> | undefined
   /** False: there was no term just before, so nobody is on the way. */
   readonly succeeds: boolean
-  /** A member of a later version joined that may take the place. */
+  /** A member of a later version joined that may take the place, or one that brings the database that this one lacks. */
   readonly onNewer: (member: MemberRef) => void
+  /** A link of this member is gone. */
+  readonly onLeft?: ((member: MemberRef) => void) | undefined
   /** The events of this term are numbered to the end: a new term is due. */
   readonly onExhausted: () => void
   readonly limits: Readonly<Record<string, number | undefined>>
-  /** Counters of the owner's own, for the snapshot. */
+  /** Of the owner's own, for the snapshot. */
   readonly moreCounters?: (() => Readonly<Record<string, number>>) | undefined
+  readonly databaseSnapshot?: (() => DatabaseSnapshot) | undefined
 }
 
 export interface HubCounters {
@@ -111,6 +117,11 @@ export class Hub {
     return this.#draining
   }
 
+  /** Who is behind a slot: a member, or a line peer. */
+  refOf(slot: number): MemberRef | undefined {
+    return this.#ports.get(slot)?.ref
+  }
+
   /** Ids of the members, the primary's own too. */
   memberIds(): string[] {
     return [...this.#byId.keys()]
@@ -127,27 +138,13 @@ export class Hub {
   }
 
   /**
-   * Whether a hello is accepted.
+   * Whether a hello is accepted. @returns the protocol version
    * @throws `LOCK_LOST`, `STALE_TERM`, `VERSION_MISMATCH`, `WORKSPACE_MOVED`, `SUPERSEDED`, `OVERLOADED`, `PROTOCOL`
    */
   judge(hello: Hello): number {
-    const { identity, primary, minVersion } = this.#options
     if (!this.#options.holdsSeat()) throw new ConclaveError('LOCK_LOST', 'This process is no longer the primary.')
     if (this.#draining) throw new ConclaveError('PRIMARY_LOST', 'This primary is closing: look for its successor.')
-    const version = negotiate(PROTOCOL, hello.protocol)
-    if (hello.workspace !== identity) {
-      const text = `The member sees workspace ${hello.workspace}, this primary serves ${identity}: the folder was moved or replaced.`
-      throw new ConclaveError('WORKSPACE_MOVED', text)
-    }
-    if (hello.id === primary.id) throw new ConclaveError('INVALID_REQUEST', 'A primary does not connect to itself.')
-    if (hello.term > this.term) {
-      const text = `The member has seen term ${hello.term}, this primary is of term ${this.term}.`
-      throw new ConclaveError('STALE_TERM', text)
-    }
-    if (hello.version < minVersion) {
-      const text = `${primary.name} (pid ${primary.pid}) serves this workspace from version ${minVersion} on; this program is version ${hello.version}: update it.`
-      throw new ConclaveError('SUPERSEDED', text, { data: { minVersion, version: hello.version } })
-    }
+    const version = admissible(hello, this.#options)
     if (!this.#byId.has(hello.id)) this.#checkRoom()
     return version
   }
@@ -176,7 +173,7 @@ export class Hub {
     port.send(new Frame().set(KIND.WELCOME, 0, 0, 0, 0, 0, 0).withBody(JSON.stringify(welcome)))
     for (const other of this.#ports.values()) this.#introduce(other, port)
     this.#add(port, older !== undefined)
-    if (hello.stands && hello.version > this.#options.version) this.#options.onNewer(ref)
+    if (succeeds(hello, this.#options)) this.#options.onNewer(ref)
     return port
   }
 
@@ -206,6 +203,7 @@ export class Hub {
     const member = this.#byId.get(port.ref.id) === port
     if (member) this.#byId.delete(port.ref.id)
     this.calls.forget(port)
+    this.#options.onLeft?.(port.ref)
     this.events.detach(port, port.session)
     if (port.kind === 'lines' || cause === 'closed') {
       this.events.expire(port.session)
@@ -346,6 +344,7 @@ export class Hub {
         ...prefixed('links', this.counters),
         ...this.#options.moreCounters?.(),
       },
+      database: this.#options.databaseSnapshot?.(),
     }
   }
 

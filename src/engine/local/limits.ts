@@ -24,6 +24,8 @@ export const SESSION_MS: number = 60_000
 export const REMEMBERED_ACKS: number = 4096
 /** Milliseconds that an orderly end waits for what it has taken (rule A13). Option of `close()`. */
 export const DRAIN_MS: number = 5_000
+/** How often the primary looks whether its database's file and lock are still there (rule A1). */
+export const DATABASE_CHECK_MS: number = 1_000
 /** Milliseconds of silence, while something is outstanding, after which a primary counts as unresponsive (rule B2). */
 export const UNRESPONSIVE_MS: number = 5_000
 /** Longest JSON line, in bytes (rule B19). */

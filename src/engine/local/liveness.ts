@@ -24,7 +24,7 @@ export class Liveness {
   readonly #timer: NodeJS.Timeout
   readonly #silentTicks: number
   #activity: number
-  #silent = 0
+  #quietTicks = 0
   #responsive = true
 
   constructor(options: LivenessOptions) {
@@ -35,13 +35,10 @@ export class Liveness {
     this.#timer.unref()
   }
 
-  get responsive(): boolean {
-    return this.#responsive
-  }
-
-  /** A byte arrived: asked for by whoever must know before the next tick. */
-  refresh(): void {
+  /** Whether the primary has been silent for too long, a byte that arrived since the last tick included. */
+  get silent(): boolean {
     if (this.#options.link.activity !== this.#activity) this.#heard()
+    return !this.#responsive
   }
 
   close(): void {
@@ -56,14 +53,14 @@ export class Liveness {
     }
     if (!outstanding()) {
       // It owes nothing; whom we found silent is silent until we hear it.
-      this.#silent = 0
+      this.#quietTicks = 0
       return
     }
-    this.#silent++
-    if (this.#silent >= Math.min(ASK_AFTER_TICKS, this.#silentTicks - 1) && link.bufferedBytes === 0) {
-      link.send(new Frame().set(KIND.PING, 0, 0, 0, 0, this.#silent, 0))
+    this.#quietTicks++
+    if (this.#quietTicks >= Math.min(ASK_AFTER_TICKS, this.#silentTicks - 1) && link.bufferedBytes === 0) {
+      link.send(new Frame().set(KIND.PING, 0, 0, 0, 0, this.#quietTicks, 0))
     }
-    if (this.#silent >= this.#silentTicks && this.#responsive) {
+    if (this.#quietTicks >= this.#silentTicks && this.#responsive) {
       this.#responsive = false
       this.#options.onChange(false)
     }
@@ -71,7 +68,7 @@ export class Liveness {
 
   #heard(): void {
     this.#activity = this.#options.link.activity
-    this.#silent = 0
+    this.#quietTicks = 0
     if (this.#responsive) return
     this.#responsive = true
     this.#options.onChange(true)

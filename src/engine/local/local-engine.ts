@@ -1,10 +1,8 @@
 import { ConclaveError } from '../../errors/index.ts'
 import {
   JOINING,
-  allowance,
   endpointPath,
   newInstance,
-  readAnnouncement,
   seek,
   sleep,
   standAgain,
@@ -12,7 +10,6 @@ import {
   type Announcement,
   type Role as RoleState,
   type RoleEvent,
-  type Verb,
 } from '../../election/index.ts'
 import type { Lock } from '../../platform/platform.ts'
 import type { FrameSink } from '../../rpc/caller.ts'
@@ -23,7 +20,16 @@ import { BatchPool } from '../../wire/writer.ts'
 import type { CloseReason, Engine, EngineStatus, LossCause } from '../engine.ts'
 import { Desk } from './desk.ts'
 import { DeskEngine } from './desk-engine.ts'
-import { endOf, helloOf, primaryExists, type LocalEngineOptions } from './engine-options.ts'
+import {
+  cannotServe,
+  endOf,
+  helloOf,
+  mayStand,
+  patienceOf,
+  primaryExists,
+  refusalOf,
+  type LocalEngineOptions,
+} from './engine-options.ts'
 import { FlushScheduler } from './flush.ts'
 import { DEFER_MS, DRAIN_MS } from './limits.ts'
 import { dial, type Link } from './link.ts'
@@ -51,9 +57,12 @@ export class LocalEngine extends DeskEngine implements Engine {
   #link: Link | undefined
   #liveness: Liveness | undefined
   #reign: Reign | undefined
+  /** The seat is being taken: it may last, as long as a database migrates. */
+  #taking: Promise<unknown> | undefined
   #linkEnded: (() => void) | undefined
   #goneAway = false
-  #lostAt = 0
+  /** It could not serve when it last won the seat (a migration failed). */
+  #failed = false
   /** The workspace's identity, once known: another lock at the path is another workspace (rule B3). */
   #identity: string | undefined
   #deferUntil = 0
@@ -77,11 +86,8 @@ export class LocalEngine extends DeskEngine implements Engine {
       now: () => workspace.platform.now(),
       ref: options.ref,
       limits,
-      unresponsive: () => {
-        this.#liveness?.refresh()
-        return this.#liveness?.responsive === false
-      },
-      refusal: (verb) => this.#refusal(verb),
+      unresponsive: () => this.#liveness?.silent === true,
+      refusal: (verb) => refusalOf(this.#role.name, verb, this.#ending),
       tell: this.#statuses.tell,
       onGoAway: () => {
         this.#goneAway = true
@@ -174,6 +180,10 @@ export class LocalEngine extends DeskEngine implements Engine {
 
   async #live(joinDeadlineMs: number, joined: () => void, failed: (error: unknown) => void): Promise<void> {
     let first = true
+    const settled = (): void => {
+      joined()
+      first = false
+    }
     while (this.#goesOn) {
       try {
         const place = await this.#seek(first ? joinDeadlineMs : Infinity, first)
@@ -182,15 +192,9 @@ export class LocalEngine extends DeskEngine implements Engine {
           break
         }
         if (place === undefined) {
-          joined()
-          first = false
+          settled()
           await this.#untilLinkEnds()
-        } else {
-          await this.#serve(place, () => {
-            joined()
-            first = false
-          })
-        }
+        } else await this.#serve(place, settled)
         this.#backOff.reset()
       } catch (error) {
         if (first) {
@@ -207,24 +211,24 @@ export class LocalEngine extends DeskEngine implements Engine {
 
   /** @returns the lock when this member won; `undefined` when it is linked to a primary */
   async #seek(deadline: number, first: boolean): Promise<Lock | undefined> {
-    const { workspace, primary, waitMs } = this.#options
-    const { platform } = workspace
-    const now = platform.now()
-    const stands = primary !== 'never' && now >= this.#deferUntil
-    const waitUntil = primary === 'may' ? undefined : first ? now + waitMs : Infinity
-    const lost = this.#lost
-    const sought = await seek<Link>(workspace, {
-      stand: stands,
+    const { workspace, primary } = this.#options
+    const able = mayStand(this.#options)
+    const seeking = seek<Link>(workspace, {
+      ...patienceOf(this.#options, { able, first, deadline, deferUntil: this.#deferUntil, now: this.now() }),
       attempt: (announcement, signal) => this.#attempt(announcement, signal, first),
-      // One that leaves the seat to a newer version comes back to stand when nobody took it.
-      deadline: stands || primary === 'never' ? deadline : Math.min(deadline, this.#deferUntil),
-      waitUntil,
-      lost,
+      lost: this.#lost,
       identity: this.#identity,
       signal: this.#stop.signal,
       ref: this.#ref || this.desk.held || first,
     })
-    return sought.type === 'won' ? sought.lock : undefined
+    try {
+      const sought = await seeking
+      return sought.type === 'won' ? sought.lock : undefined
+    } catch (error) {
+      throw primary !== 'never' && !able && ConclaveError.is(error, 'NO_PRIMARY')
+        ? cannotServe(workspace, error)
+        : error
+    }
   }
 
   get #lost(): { instance: string; term: number } | undefined {
@@ -238,7 +242,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     if (primary === 'must' && first) return Promise.reject(primaryExists(workspace, announcement))
     return dial(
       endpointPath(announcement.endpoint),
-      helloOf(this.#options, this.self, this.#role.term),
+      helloOf(this.#options, this.self, this.#role.term, this.#failed),
       {
         transport,
         pool: this.#pool,
@@ -272,26 +276,29 @@ export class LocalEngine extends DeskEngine implements Engine {
   }
 
   async #serve(lock: Lock, joined: () => void): Promise<void> {
-    const { workspace, limits } = this.#options
-    const previous = readAnnouncement(workspace)
-    const previousTerm = previous.type === 'announcement' ? previous.announcement.term : 0
-    const wasIn = this.#role.term > 0 && this.#role.term === previousTerm
-    const expected = wasIn ? this.desk.roster.ids() : undefined
-    expected?.delete(this.self.id)
-    if (this.#primary !== undefined) expected?.delete(this.#primary.id)
-    const reign = new Reign({
+    const { limits } = this.#options
+    const wasIn = (term: number): boolean => term > 0 && this.#role.term === term
+    const taking = Reign.begin({
       ...this.#options,
       lock,
       pool: this.#pool,
       flush: this.#flush,
       self: this.self,
-      previousTerm,
       seenTerm: this.#role.term,
-      expected,
-      succeeds: previous.type !== 'absent',
+      expected: (term) => (wasIn(term) ? this.desk.roster.others(this.self, this.#primary) : undefined),
+      database: this.#options.database,
+      signal: this.#stop.signal,
       onWarning: (error) => this.#statuses.tell({ type: 'warning', error }),
     })
+    this.#taking = taking.catch(() => {})
+    this.#failed = true
+    const reign = await taking
+    this.#failed = false
     this.#identity = reign.seat.identity
+    if (!this.#goesOn) {
+      await reign.stop()
+      return
+    }
     try {
       this.#become({ type: 'won', term: reign.seat.term, instance: this.self.id })
       this.#reign = reign
@@ -319,8 +326,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     if (this.#role.name === 'primary') this.#become({ type: end.type === 'lock-lost' ? 'lock-lost' : 'step-down' })
     const isOver = (): boolean => this.now() >= deadline
     if (end.type === 'lock-lost' || deadline === 0) {
-      reign.stop()
-      await this.#work.stop()
+      await reign.stop(this.#endWork())
     } else await reign.handOver(isOver, () => this.#work.stopWithin(isOver))
     if (end.type === 'step-down' && end.successor !== undefined) this.#deferUntil = this.now() + DEFER_MS
     if (this.#reign !== reign) return
@@ -334,19 +340,16 @@ export class LocalEngine extends DeskEngine implements Engine {
     this.#goneAway = false
     const { term } = this.#role
     this.desk.attach(sink, term, lastPublish)
-    this.#statuses.tell({ type: 'role', role: this.role, term })
-    const afterMs = this.#lostAt === 0 ? 0 : this.now() - this.#lostAt
-    this.#statuses.tell({ type: 'primary-found', primary, term, afterMs })
+    this.#statuses.found(this.role, primary, term, this.now())
   }
 
   #detach(cause: LossCause): void {
     const taken = this.#link?.takenBytes
-    this.#lostAt = this.now()
     this.#liveness?.close()
     this.#liveness = undefined
     this.#link = undefined
     this.desk.detach(taken)
-    this.#statuses.tell({ type: 'primary-lost', term: this.#role.term, cause })
+    this.#statuses.lost(this.#role.term, cause, this.now())
   }
 
   #linkClosed(link: Link, error: Error | undefined): void {
@@ -382,6 +385,8 @@ export class LocalEngine extends DeskEngine implements Engine {
     this.#become({ type: 'close' })
     const deadline = this.now() + timeoutMs
     const isOver = (): boolean => signal?.aborted === true || this.now() >= deadline
+    if (this.#reign === undefined && this.#link === undefined) this.#stop.abort()
+    await this.#taking
     const reign = this.#reign
     if (reign !== undefined) {
       reign.close()
@@ -416,27 +421,23 @@ export class LocalEngine extends DeskEngine implements Engine {
     this.#linkEnded?.()
     const reign = this.#reign
     this.#reign = undefined
-    reign?.stop()
+    const work = this.#endWork()
+    void reign?.stop(work)
     reign?.close()
-    void this.#work.stop()
     flushed(this.#flushAtExit)
     this.#statuses.tell({ type: 'closed', reason })
     this.#statuses.close()
     this.#resolveClosed(reason)
   }
 
-  #become(event: RoleEvent): void {
-    this.#role = transition(this.#role, event)
+  /** What runs only while primary ends before the next one begins, if it ends in time; `undefined` when nothing runs. */
+  #endWork(): Promise<void> | undefined {
+    if (!this.#work.running) return undefined
+    const deadline = this.now() + (this.#options.limits['drainMs'] ?? DRAIN_MS)
+    return this.#work.stopWithin(() => this.now() >= deadline)
   }
 
-  #refusal(verb: Verb): ConclaveError | undefined {
-    const allowed = allowance(this.#role.name, verb)
-    if (allowed === 'now' || allowed === 'wait') return undefined
-    const {
-      code = allowed,
-      message = `This member is ${this.#role.name}: join again to go on.`,
-      cause,
-    } = this.#ending ?? {}
-    return new ConclaveError(code, message, { cause, outcome: 'not-committed' })
+  #become(event: RoleEvent): void {
+    this.#role = transition(this.#role, event)
   }
 }

@@ -21,6 +21,10 @@ export class PrimaryWork {
     await started
   }
 
+  get running(): boolean {
+    return this.#running !== undefined
+  }
+
   /** Waits for a start that is under way. Idempotent; a failure is told, never thrown. */
   async stop(): Promise<void> {
     const running = this.#running

@@ -11,6 +11,8 @@ import type { FlushScheduler } from './flush.ts'
 import { Hub } from './hub.ts'
 import { BACKLOG } from './limits.ts'
 import type { LocalPort } from './local-port.ts'
+import type { PrimaryDatabase } from './primary-database.ts'
+import type { ServedDatabase } from './served-database.ts'
 import { warning } from './warning.ts'
 
 /** Why a primary stops being one while its process goes on. */
@@ -29,59 +31,73 @@ export interface ReignOptions {
   readonly self: MemberRef
   readonly version: number
   readonly minVersion: number
-  readonly previousTerm: number
   /** Highest term this member has seen: the new one is higher. */
   readonly seenTerm: number
-  readonly expected: ReadonlySet<string> | undefined
-  readonly succeeds: boolean
+  /** Ids of the members of the term before, when this member was in it. */
+  readonly expected: (previousTerm: number) => ReadonlySet<string> | undefined
   readonly limits: Readonly<Record<string, number | undefined>>
+  readonly database: PrimaryDatabase | undefined
+  /** The member ends: opening the database is given up. */
+  readonly signal: AbortSignal
   readonly onWarning: (error: ConclaveError) => void
 }
 
 /**
- * One term as primary, all or nothing: lock, term, switchboard, socket, announcement. It ends in one of two ways:
- * `handOver`, in order (rule A13), or `stop`, at once.
+ * One term as primary, all or nothing: lock, term, database, switchboard, socket, announcement. It ends in one of two
+ * ways: `handOver`, in order (rule A13), or `stop`, at once.
  */
 export class Reign {
   readonly seat: Seat
   readonly hub: Hub
   readonly ended: Promise<EndOfReign>
   readonly #options: ReignOptions
+  readonly #database: ServedDatabase | undefined
   readonly #door: Door
   #listener: Listener | undefined
+  #stopping: Promise<void> | undefined
   #end!: (end: EndOfReign) => void
   #stopped = false
   #ref = true
 
-  /** Takes the seat; the lock is the reign's from here on. @throws what `takeSeat` throws; the lock is closed then */
-  constructor(options: ReignOptions) {
-    const { workspace, lock, self, flush, pool, limits } = options
-    this.#options = options
+  /**
+   * Takes the seat, and opens the database; the lock is the reign's from here on.
+   * @throws what `takeSeat`, opening and migrating throw; everything is free then
+   */
+  static async begin(options: ReignOptions): Promise<Reign> {
+    const { database, signal, onWarning } = options
+    const seat = seatOf(options)
     try {
-      this.seat = takeSeat(workspace, lock, {
-        instance: self.id,
-        name: self.name,
-        protocol: PROTOCOL,
-        records: [options.seenTerm],
-      })
+      return new Reign(options, seat, await database?.serve(seat, signal, onWarning))
     } catch (error) {
-      lock.close()
+      seat.release()
       throw error
     }
+  }
+
+  private constructor(options: ReignOptions, seat: Seat, database: ServedDatabase | undefined) {
+    const { workspace, self, flush, pool, limits } = options
+    this.#options = options
+    this.#database = database
+    this.seat = seat
     this.ended = new Promise((resolve) => {
       this.#end = resolve
     })
-    const { seat } = this
     this.hub = new Hub({
       ...options,
       term: seat.term,
+      previousTerm: seat.follows,
+      expected: options.expected(seat.follows),
+      succeeds: seat.succeeds,
       identity: seat.identity,
       primary: self,
+      database: database !== undefined,
       holdsSeat: () => seat.check(),
       now: () => workspace.platform.now(),
       onNewer: (successor) => this.#end({ type: 'step-down', successor }),
       onExhausted: () => this.#end({ type: 'step-down', successor: undefined }),
-      moreCounters: () => this.#doorCounters(),
+      onLeft: ({ id }) => database?.memberLeft(id),
+      moreCounters: () => ({ ...this.#doorCounters(), ...database?.counters() }),
+      databaseSnapshot: database === undefined ? undefined : () => database.snapshot(),
     })
     this.#door = new Door({
       hub: this.hub,
@@ -93,7 +109,13 @@ export class Reign {
   }
 
   attach(deliver: (frame: Frame) => void): LocalPort {
-    return this.hub.attachLocal(deliver)
+    const database = this.#database
+    if (database === undefined) return this.hub.attachLocal(deliver)
+    const port = this.hub.attachLocal((frame) => {
+      if (!database.receive(frame)) deliver(frame)
+    })
+    database.attach(this.hub, port, (error) => this.#end({ type: 'lock-lost', error }))
+    return port
   }
 
   /** Binds, announces and watches: members connect from now on. @throws what binding throws; `stop` undoes the rest */
@@ -138,6 +160,7 @@ export class Reign {
     const successors = this.hub.links().length > 0
     this.seat.closing()
     this.hub.goAway()
+    this.#database?.retire()
     flush.flush()
     await settle()
     while (!this.hub.drained && !this.#stopped && !isOver()) {
@@ -150,6 +173,7 @@ export class Reign {
     await oneTurn()
     if (this.#stopped) return
     this.#stopped = true
+    await this.#closeDatabase()
     this.#listener?.close()
     this.#door.close()
     this.seat.release({ successorExpected: successors })
@@ -159,17 +183,42 @@ export class Reign {
     await this.seat.synced
   }
 
-  /** At once. Idempotent; links see the end. */
-  stop(): void {
+  /**
+   * At once: links see the end. Resolves when the lock is free. Idempotent.
+   * @param work what must have ended before the next primary may begin
+   */
+  stop(work?: Promise<void>): Promise<void> {
+    this.#stopping ??= this.#stop(work)
+    return this.#stopping
+  }
+
+  async #stop(work: Promise<void> | undefined): Promise<void> {
     if (this.#stopped) return
     this.#stopped = true
+    const waits = this.#database !== undefined || work !== undefined
     this.hub.close()
     this.#listener?.close()
     this.#door.close()
-    this.seat.release({ successorExpected: this.hub.links().length > 0 })
-    for (const port of this.hub.links()) {
+    const links = this.hub.links()
+    const release = (): void => this.seat.release({ successorExpected: links.length > 0 })
+    // Where nothing is to be waited for, the lock is free before anybody can see a link end.
+    if (!waits) release()
+    for (const port of links) {
       this.hub.remove(port, 'died')
       port.close()
+    }
+    if (!waits) return
+    await Promise.all([this.#closeDatabase(), work])
+    release()
+  }
+
+  /** What still waits in it gets no answer: the links end, and it is repeated at the next primary. */
+  async #closeDatabase(): Promise<void> {
+    const text = 'This process is no longer the primary.'
+    try {
+      await this.#database?.close(new ConclaveError('PRIMARY_LOST', text, { outcome: 'unknown' }))
+    } catch (error) {
+      this.#options.onWarning(warning(error))
     }
   }
 
@@ -210,5 +259,15 @@ export class Reign {
         }
       },
     })
+  }
+}
+
+/** @throws what `takeSeat` throws; the lock is closed then */
+function seatOf({ workspace, lock, self, seenTerm }: ReignOptions): Seat {
+  try {
+    return takeSeat(workspace, lock, { instance: self.id, name: self.name, protocol: PROTOCOL, records: [seenTerm] })
+  } catch (error) {
+    lock.close()
+    throw error
   }
 }

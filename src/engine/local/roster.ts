@@ -18,8 +18,12 @@ export class Roster {
     this.#dispatcher = dispatcher
   }
 
-  ids(): Set<string> {
-    return new Set([...this.#members.values()].map(({ id }) => id))
+  /** Ids of the members beside these two. */
+  others(self: MemberRef, primary: MemberRef | undefined): Set<string> {
+    const ids = new Set([...this.#members.values()].map(({ id }) => id))
+    ids.delete(self.id)
+    ids.delete(primary?.id ?? self.id)
+    return ids
   }
 
   nameOf(slot: number): MemberRef {

@@ -1,8 +1,10 @@
-import type { EngineStatus } from '../engine.ts'
+import type { MemberRef, Role } from '../../wire/peers.ts'
+import type { EngineStatus, LossCause } from '../engine.ts'
 
 /** Whoever listens to what happens to a member. */
 export class StatusBoard {
   readonly #listeners = new Set<(status: EngineStatus) => void>()
+  #lostAt = 0
 
   listen(listener: (status: EngineStatus) => void): () => void {
     this.#listeners.add(listener)
@@ -20,6 +22,17 @@ export class StatusBoard {
         })
       }
     }
+  }
+
+  /** There is a primary; how long there was none is told with it. */
+  found(role: Role, primary: MemberRef, term: number, now: number): void {
+    this.tell({ type: 'role', role, term })
+    this.tell({ type: 'primary-found', primary, term, afterMs: this.#lostAt === 0 ? 0 : now - this.#lostAt })
+  }
+
+  lost(term: number, cause: LossCause, now: number): void {
+    this.#lostAt = now
+    this.tell({ type: 'primary-lost', term, cause })
   }
 
   close(): void {

@@ -351,14 +351,16 @@ export function failoverSuite(name: string, makeWorld: () => LocalWorld): void {
         callee.offer(narrow)
         await until(async () => (await callee.inspect(Infinity)).members[index]!.methods.length === 1, 'the offer')
         const rest = calls.map((call) => call.catch((error: ConclaveError) => error.code))
-        for (;;) {
-          await new Promise((resolve) => setTimeout(resolve, 10))
+        const ending = Promise.all(rest)
+        let settled = false
+        void ending.then(() => (settled = true))
+        await until(() => {
           const running = callee.counters()['running']!
-          if (running === 0) break
           assert.ok(running <= 2, `${running} run at once`)
           gate.open()
-        }
-        const ends = await Promise.all(rest)
+          return settled
+        }, 'all calls to end')
+        const ends = await ending
         // Those that waited for "any" while nobody offered it learned so.
         assert.ok(ends.every((end) => Array.isArray(end) || end === 'METHOD_NOT_FOUND'))
         assert.ok(ends.filter((end) => Array.isArray(end)).length >= 2)
