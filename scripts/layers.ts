@@ -25,7 +25,14 @@ const ALSO: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages from elsewhere that a room may import; the core has none. `node:` modules are free but in wire/. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  dialects: ['@bufbuild/protobuf', '@bufbuild/protobuf/codegenv2', '@bufbuild/protobuf/wire', '@bufbuild/protobuf/wkt'],
+  dialects: [
+    '@bufbuild/protobuf',
+    '@bufbuild/protobuf/codegenv2',
+    '@bufbuild/protobuf/wire',
+    '@bufbuild/protobuf/wkt',
+    'zeromq',
+  ],
+  sqlite: ['drizzle-orm', 'drizzle-orm/sqlite-proxy', 'kysely'],
 }
 
 /** No `node:` module, no timer, no clock. */
