@@ -109,15 +109,26 @@ export class WriteClient {
     return valueOf(await this.#send(METHOD.OUTCOME, question, over)) as Outcome
   }
 
-  /** A clean goodbye, when nothing is open: the database need not remember this member. Never rejects. */
+  /**
+   * What was written before leaves, and where nothing is open a goodbye behind it: the database need not remember this
+   * member. Resolves when all of it is sent. Never rejects.
+   */
   async close(deadline: number): Promise<void> {
+    const { opening } = this.#writes
+    if (opening !== undefined) {
+      await until(opening, 'The goodbye', { deadline }, this.#now()).catch(() => {})
+      // Those that waited for it are numbered by then.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#outbox.flush()
     const open = [this.#writes, this.#transactions].filter((identity) => identity.opened && !identity.unsettled)
-    // What is written from now on is another writer's: one that said goodbye is not known any more.
+    // What is still written is another writer's: one that said goodbye is not known any more.
     if (open.includes(this.#writes)) this.#writes = new WriterIdentity()
     if (open.includes(this.#transactions)) this.#transactions = new WriterIdentity()
-    const goodbyes = open.map(({ id }) => this.#send(METHOD.BYE, { w: id }, { deadline }))
-    // One that was not heard is forgotten after a day.
-    await Promise.allSettled(goodbyes)
+    for (const { id } of open) {
+      // One that was not heard is forgotten after a day.
+      this.#send(METHOD.BYE, { w: id }, { deadline }).catch(() => {})
+    }
   }
 
   async #write(body: Partial<WireWrite>, options: WriteOptions): Promise<unknown> {

@@ -83,7 +83,8 @@ export class Coordinator {
   #lost: ConclaveError | undefined
   #pumping = false
   #scheduled = false
-  #retiring = false
+  /** Whose transactions may still begin: all while serving, one member's or none while this primary hands over. */
+  #mayBegin: (member: string) => boolean = () => true
 
   constructor(options: CoordinatorOptions) {
     const { writer, path, now, limits } = options
@@ -167,12 +168,15 @@ export class Coordinator {
   /**
    * This primary hands over, and takes no request that comes later: the open transaction is rolled back, since no step of
    * it can come, and those that wait for their turn are rejected with `PRIMARY_LOST`, for the successor to begin.
+   * @param except a member whose requests are taken on
    */
-  retire(): void {
-    this.#retiring = true
+  retire(except?: string): void {
+    this.#mayBegin = (member) => member === except
     const session = this.#sessions.active
-    if (session !== undefined) void this.#endSession(session, 'the primary handed over')
-    else this.#schedule()
+    const ownWriters = except === undefined ? undefined : this.#writersOf.get(except)
+    if (session !== undefined && ownWriters?.has(session.writer) !== true) {
+      void this.#endSession(session, 'the primary handed over')
+    } else this.#schedule()
   }
 
   /** Until everything that was taken is settled, or the time is up (rule A13). */
@@ -328,7 +332,7 @@ export class Coordinator {
   async #grant(entry: Entry, { writer, session, holdMs }: Request & { readonly type: 'begin' }): Promise<void> {
     this.#queue.take()
     const { now } = this.#options
-    if (this.#retiring) {
+    if (!this.#mayBegin(entry.context.member)) {
       this.#settle(entry, givenBack())
       return
     }

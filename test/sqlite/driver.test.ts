@@ -43,6 +43,22 @@ test('a reader reads large integers too, and its snapshot ends with each read', 
   reader.close()
 })
 
+test('a table keeps columns of one name, the order of names that are numbers, and large integers', async (t) => {
+  const db = await connection(t)
+  db.exec('CREATE TABLE a(v)')
+  const { columns, rows } = db.prepare(`SELECT 'x' AS v, ${2n ** 60n} AS v, 7 AS "1", 8 AS "0"`).table([])!
+  assert.deepEqual(columns, ['v', 'v', '1', '0'])
+  assert.deepEqual(rows, [['x', 2n ** 60n, 7, 8]])
+  const insert = db.prepare('INSERT INTO a VALUES (?) RETURNING *, v')
+  assert.deepEqual(insert.table([1]), { columns: ['v', 'v'], rows: [[1, 1]] })
+  db.exec('ALTER TABLE a RENAME COLUMN v TO w')
+  db.exec('ALTER TABLE a ADD COLUMN x DEFAULT 5')
+  const star = db.prepare('SELECT * FROM a')
+  db.exec('ALTER TABLE a RENAME COLUMN x TO y')
+  assert.deepEqual(star.table([]), { columns: ['w', 'y'], rows: [[1, 5]] }, 'the names are those of the schema of now')
+  assert.deepEqual({ ...star.all([])[0] }, { w: 1, y: 5 }, 'and objects are objects again')
+})
+
 test('inTransaction is the truth, whatever ended it', async (t) => {
   const db = await connection(t)
   db.exec('CREATE TABLE a(v UNIQUE)')

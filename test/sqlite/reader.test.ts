@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { renameSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LocalReader, nodeSqlite } from '../../src/sqlite/index.ts'
+import { LocalReader, nodeSqlite, type Driver } from '../../src/sqlite/index.ts'
 import { defer, type Scope } from '../support/index.ts'
 import { code, foreign, freshWorkspace, serve, type Primary } from './support.ts'
 
@@ -37,6 +37,33 @@ test('a reader sees its own acknowledged writes, whatever it has open', async (t
     assert.equal(all.all().length, n)
   }
   assert.deepEqual([...loop], [], 'its own is of before')
+})
+
+test('values() gives rows as lists; a library without lists says what to do', async (t) => {
+  const primary = await serve(t, freshWorkspace(t))
+  await primary.client().run(INSERT, ['a'])
+  const reader = await readerOf(t, primary)
+  const twice = reader.prepare('SELECT a.id, a.text, b.id, b.text FROM note a, note b WHERE a.id = ?')
+  assert.deepEqual(twice.values(1), [[1, 'a', 1, 'a']])
+  assert.deepEqual({ ...twice.get(1) }, { id: 1, text: 'a' })
+  assert.deepEqual(twice.values(2), [])
+
+  const driver = await nodeSqlite()
+  const withoutLists: Driver = {
+    ...driver,
+    open: (path, options) => {
+      const connection = driver.open(path, options)
+      const prepare = connection.prepare.bind(connection)
+      return Object.assign(connection, {
+        prepare: (sql: string) => Object.assign(prepare(sql), { table: () => undefined }),
+      })
+    },
+  }
+  const older = new LocalReader({ driver: withoutLists, path: primary.path })
+  defer(t, () => older.close())
+  const all = older.prepare('SELECT text FROM note')
+  assert.equal(all.all().length, 1)
+  assert.throws(() => all.values(), code('UNSUPPORTED', undefined, /22\.16/))
 })
 
 test('writes, other files and transactions are refused on the reading side', async (t) => {

@@ -186,6 +186,31 @@ describe('B11: interactive transactions', () => {
     await child(true)
   })
 
+  test('savepoints: what was rolled back to one is gone, what stands around it is committed', async (t) => {
+    const primary = await serve(t, freshWorkspace(t))
+    const client = primary.client()
+    await client.transaction(async (tx) => {
+      await tx.run(INSERT, ['a'])
+      await tx.run('SAVEPOINT "one two"')
+      await tx.run(INSERT, ['b'])
+      await tx.run('savepoint two;')
+      await tx.run(INSERT, ['c'])
+      await tx.run('ROLLBACK TO SAVEPOINT two')
+      await tx.run('RELEASE two')
+      await assert.rejects(tx.run('RELEASE two'), code('FAILED', 'not-committed', /two/))
+      await tx.run('ROLLBACK TRANSACTION TO "one two"')
+      await tx.run(INSERT, ['d'])
+      await tx.run('RELEASE SAVEPOINT "one two"')
+      for (const sql of ['SAVEPOINT _conclave_write', 'SAVEPOINT a; COMMIT', 'ROLLBACK', 'RELEASE a b', 'SAVEPOINT']) {
+        await assert.rejects(tx.run(sql), code('INVALID_PARAMS', 'not-committed'), sql)
+      }
+      await tx.run('SAVEPOINT left_open')
+      await tx.run(INSERT, ['e'])
+    })
+    await assert.rejects(client.run('SAVEPOINT a'), code('INVALID_PARAMS'))
+    assert.deepEqual(notes(foreign(t, primary.path)), ['a', 'd', 'e'])
+  })
+
   test('abort rolls back and rejects at once', async (t) => {
     const primary = await serve(t, freshWorkspace(t))
     const client = primary.client()

@@ -1,0 +1,3 @@
+export { ConclaveDialect, type ConclaveDialectOptions } from './dialect.ts'
+export type { Source } from './driver.ts'
+export type { HasDatabase, QueryDatabase } from '../routed-reads.ts'
