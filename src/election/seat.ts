@@ -16,7 +16,7 @@ import { endpointPath, formatEndpoint, isEndpoint, newEndpointPath } from './end
 import { isInstance } from './instance.ts'
 import { CHECKS_PER_ENDPOINT_CHECK, LOCK_CHECK_MS, MAX_LABEL_LENGTH, MAX_NAME_LENGTH } from './limits.ts'
 import { guarded } from './refused.ts'
-import { removeReplaced } from './sweep.ts'
+import { removeReplaced, removeUnfinished } from './sweep.ts'
 import { nextTerm, readTerm, termPath, writeTerm } from './term.ts'
 import type { Workspace } from './workspace.ts'
 
@@ -265,6 +265,8 @@ export class Seat {
       return await this.workspace.platform.syncFile(termPath(this.workspace))
     } catch (error) {
       return error
+    } finally {
+      if (this.check()) removeUnfinished(this.workspace)
     }
   }
 }

@@ -4,6 +4,7 @@ import { endpointPath, inspectEndpoint, isEndpointName } from './endpoint.ts'
 import { identityOf } from './files.ts'
 import { SWEEP_AGE_MS, SWEEP_MAX, SWEEP_PAUSE_MS } from './limits.ts'
 import { sleep } from './wait.ts'
+import type { Workspace } from './workspace.ts'
 
 /**
  * Unlinks the endpoint of the announcement that is being replaced. Only under the lock, and only what is a socket of ours.
@@ -14,6 +15,21 @@ export function removeReplaced(platform: Platform, endpoint: string): void {
     if (inspectEndpoint(platform, endpoint) === 'present') platform.remove(endpointPath(endpoint))
   } catch {
     // As above.
+  }
+}
+
+/** A file of ours that has not got its name yet. That of `.gitignore` is made by whoever joins, without the lock. */
+const UNFINISHED = /^(?!\.gitignore\.).+\.[0-9a-f]{12}\.tmp$/
+
+/**
+ * Removes what primaries left that were killed between writing a file and giving it its name. For the holder of the lock,
+ * when it serves; never throws.
+ */
+export function removeUnfinished({ platform, directory }: Workspace): void {
+  try {
+    for (const name of platform.list(directory)) if (UNFINISHED.test(name)) platform.remove(path.join(directory, name))
+  } catch {
+    // The next primary tries again.
   }
 }
 

@@ -25,9 +25,9 @@ export function addressInUse(path: string, cause: unknown): ConclaveError {
   })
 }
 
-/** For an errno of listen. */
-export function cannotListen(path: string, errno: number): ConclaveError {
-  const cause = systemError(errno, 'listen', path)
+/** For an errno of listen, or what the system threw. */
+export function cannotListen(path: string, error: number | NodeJS.ErrnoException): ConclaveError {
+  const cause = typeof error === 'number' ? systemError(error, 'listen', path) : error
   if (cause.code === 'EADDRINUSE') return addressInUse(path, cause)
   return new ConclaveError('INTERNAL', `The socket ${path} can't be made: ${cause.message}.`, {
     cause,

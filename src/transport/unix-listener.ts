@@ -1,7 +1,7 @@
 import type { FileStat, Platform } from '../platform/index.ts'
 import { WATCH, type Native, type SocketHandle } from '../platform/native.ts'
 import { systemError } from '../platform/errors.ts'
-import { foreignPeer } from './errors.ts'
+import { cannotListen, foreignPeer } from './errors.ts'
 import { ACCEPT_PAUSE_MS } from './limits.ts'
 import type { Connection, Listener, ListenOptions, PeerCredentials } from './transport.ts'
 import { peerOf } from './unix-socket.ts'
@@ -43,7 +43,13 @@ export class UnixListener<C extends Connection> implements Listener {
     this.#platform = platform
     this.#options = options
     this.#handle = handle
-    this.#file = platform.stat(path)
+    try {
+      this.#file = platform.stat(path)
+    } catch (cause) {
+      // It could not be told from another one at the end.
+      native.close(handle)
+      throw cannotListen(path, cause as NodeJS.ErrnoException)
+    }
     native.start(handle, (_event, value) => this.#accepted(value))
     native.watch(handle, WATCH.read)
   }
