@@ -1,3 +1,4 @@
+// limit: 300 s
 import assert from 'node:assert/strict'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

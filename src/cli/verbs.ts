@@ -18,6 +18,7 @@ export const VERBS: ReadonlyMap<string, VerbEntry> = new Map<string, VerbEntry>(
   ['tail', entry('print events as they come', async () => (await import('./tail.ts')).tail)],
   ['publish', entry('publish one event', async () => (await import('./publish.ts')).publish)],
   ['call', entry('call a method and print its result', async () => (await import('./call.ts')).call)],
+  ['db', entry("read or write the workspace's database", async () => (await import('./db.ts')).db)],
   [
     'lock',
     entry('run a command in one process of the workspace at a time', async () => (await import('./lock.ts')).lock),
@@ -33,7 +34,12 @@ export const VERBS: ReadonlyMap<string, VerbEntry> = new Map<string, VerbEntry>(
     'pipe',
     entry('typed messages between processes: listen, send, swarm', async () => (await import('./pipe.ts')).pipe),
   ],
+  [
+    'bilateral',
+    entry('calls between named peers over ZeroMQ: node, keys', async () => (await import('./bilateral.ts')).bilateral),
+  ],
   ['drpc', entry('call, serve and explain dRPC over a Unix socket', async () => (await import('./drpc.ts')).drpc)],
+  ['zmq', entry('a ZeroMQ bus: serve, subscribe, call, publish', async () => (await import('./zmq.ts')).zmq)],
 ])
 
 function entry(summary: string, load: () => Promise<Verb>): VerbEntry {

@@ -17,6 +17,8 @@ export interface EngineCall {
   readonly idempotent?: boolean | undefined
   readonly traceparent?: string | undefined
   readonly signal?: AbortSignal | undefined
+  /** Part of what this member was asked before: it goes on while the member closes. */
+  readonly nested?: boolean | undefined
 }
 
 export interface EngineOffer {
@@ -134,6 +136,13 @@ export interface EngineStream {
   cancel(reason?: unknown): void
 }
 
+export interface CloseOptions {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+  /** What is still sent, as nested requests, before the drain begins. Never rejects, and takes no longer than it may. */
+  readonly first?: (() => Promise<void> | undefined) | undefined
+}
+
 /**
  * What carries a workspace. `engine/local` does it with Unix sockets; a member knows nothing below this interface.
  * Every promise settles: by result, error, deadline, abort, or the end of the engine.
@@ -162,7 +171,8 @@ export interface Engine {
   /** Handlers may run from now on. */
   open(): void
 
-  publish(topic: string, body: Body): Promise<number>
+  /** @param nested as with a call */
+  publish(topic: string, body: Body, nested?: boolean): Promise<number>
   /** @throws `INVALID_OPTION`, `OVERLOADED`, `CLOSED` */
   subscribe<Out>(
     request: SubscriptionRequest,
@@ -176,7 +186,8 @@ export interface Engine {
   /** This member's own counters. */
   counters(): Readonly<Record<string, number>>
 
-  close(options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<void>
+  /** Idempotent. */
+  close(options: CloseOptions): Promise<void>
   abort(reason: unknown): void
   ref(): void
   unref(): void

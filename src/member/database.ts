@@ -8,6 +8,7 @@ export type {
   Durability,
   Migration,
   Reader,
+  ReadStatement,
   RunResult,
   SqlRow,
   SqlValue,

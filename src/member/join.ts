@@ -8,10 +8,11 @@ import type { Contract } from '../rpc/contract.ts'
 import { checkNode } from '../platform/node-version.ts'
 import { posixPlatform } from '../platform/index.ts'
 import { JOIN_TIMEOUT_MS } from './limits.ts'
-import { asMember, MemberView } from './member.ts'
+import { asMember, MemberView, type Own } from './member.ts'
 import type { DatabaseGiven } from './member-database.ts'
 import { checkOptions } from './options.ts'
 import { openPlace } from './place.ts'
+import { DUTY } from './scope.ts'
 import type { FindWorkspace, Join, JoinOptions, Logger, Member, Start, Stop } from './types.ts'
 
 /**
@@ -43,12 +44,11 @@ export const join: Join = async (place, options) => {
     whilePrimary:
       whilePrimary === undefined
         ? undefined
-        : (term) => begin(whilePrimary as Start<Duty>, { member: asMember(view), term }, engine.closed, signal),
+        : (term) => begin(whilePrimary as Start<Duty>, { member: asMember(duty), term }, engine.closed, signal),
   })
-  const view = new MemberView(engine, contract, undefined, {
-    refusedPublishes: 0,
-    database: database?.open(engine),
-  })
+  const own: Own = { refusedPublishes: 0, database: database?.open(engine) }
+  const view = new MemberView(engine, contract, undefined, own)
+  const duty = new MemberView(engine, contract, DUTY, own)
   log(engine, given.logger)
   if (methods !== undefined) view.offer(methods)
   opened.joining?.(engine.self.id, (reason) => engine.abort(reason))

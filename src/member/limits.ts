@@ -6,3 +6,5 @@ export const CLOSE_TIMEOUT_MS: number = 5_000
 export const INSPECT_TIMEOUT_MS: number = 5_000
 /** Statuses that wait for a reader of `status()`; the oldest are dropped. */
 export const MAX_QUEUED_STATUSES: number = 1_000
+/** How long a closing member's goodbye may wait for the database: the drain waits for nothing less. */
+export const GOODBYE_MS: number = 1_000

@@ -27,6 +27,7 @@ import {
   type TransactionOptions,
   type WriteOptions,
 } from '../sqlite/index.ts'
+import { GOODBYE_MS } from './limits.ts'
 import { proceduresOf, type UserProcedure } from './procedures.ts'
 import { signalOf, type Scope } from './scope.ts'
 import { EventSubscription } from './subscription.ts'
@@ -72,7 +73,8 @@ export class MemberDatabase {
   readonly #where: Where
   readonly #client: WriteClient
   readonly #listeners = new Set<(event: FeedEvent) => void>()
-  #ended = false
+  readonly #over = new AbortController()
+  #closing = false
   #feed: EventSubscription | undefined
   #reader: { readonly local: LocalReader; readonly path: string; identity: string | undefined } | undefined
 
@@ -87,18 +89,26 @@ export class MemberDatabase {
     const stop = engine.onStatus((status) => this.#onStatus(status))
     void engine.closed.then(() => {
       stop()
-      this.#ended = true
+      this.#over.abort()
       this.#reader?.local.close()
     })
   }
 
-  /** As a handler sees it: deadline and abort of the call that it serves hold for its writes. */
+  /** As a handler sees it: deadline and abort of the call that it serves hold for its writes, the abort for its watches. */
   view(scope: Scope | undefined): DatabaseView {
     return new DatabaseView(this, this.#engine, scope)
   }
 
-  get client(): WriteClient {
-    return this.#client
+  /** Aborted when the member has ended. */
+  get over(): AbortSignal {
+    return this.#over.signal
+  }
+
+  /** @param nested as with a call of the engine. @throws `CLOSED` */
+  client(nested: boolean): WriteClient {
+    if (!this.#closing || nested) return this.#client
+    const text = 'This member is closing: join again to write.'
+    throw new ConclaveError('CLOSED', text, { outcome: 'not-committed' })
   }
 
   /** @throws `NO_PRIMARY` before the member has a role, `CLOSED` after its end */
@@ -106,7 +116,7 @@ export class MemberDatabase {
     if (this.#engine.term === 0) {
       throw new ConclaveError('NO_PRIMARY', 'The database can be read once this member has joined.')
     }
-    if (this.#ended) throw new ConclaveError('CLOSED', 'This member was closed: join again to read.')
+    if (this.over.aborted) throw new ConclaveError('CLOSED', 'This member was closed: join again to read.')
     if (this.#reader === undefined) {
       const path = this.#where.path()
       const local = new LocalReader({ driver: this.#driver, path })
@@ -123,12 +133,12 @@ export class MemberDatabase {
 
   /** One subscription serves all watches. */
   listen(listener: (event: FeedEvent) => void): ReturnType<Feed> {
-    this.#listeners.add(listener)
     this.#feed ??= this.#follow('$db.changed', ({ data, missed }) => {
       // What was lost may have told of any table (rule B20).
       if (missed > 0) this.#tell({ type: 'resync', reason: 'term' })
       this.#tell(feedFromWire(data))
     })
+    this.#listeners.add(listener)
     const stop = (): void => {
       this.#listeners.delete(listener)
       if (this.#listeners.size > 0) return
@@ -138,9 +148,10 @@ export class MemberDatabase {
     return { ready: this.#feed.ready, stop }
   }
 
-  /** A goodbye, so that the database need not remember this member. Reads go on until its end. Never rejects. */
+  /** What was written leaves, and a goodbye; the drain that follows settles both. Reads go on until its end. Never rejects. */
   close(deadline: number): Promise<void> {
-    return this.#client.close(deadline)
+    this.#closing = true
+    return this.#client.close(Math.min(deadline, this.#engine.now() + GOODBYE_MS))
   }
 
   #follow(topic: string, listener: (event: Event) => void): EventSubscription {
@@ -156,7 +167,11 @@ export class MemberDatabase {
   async #send(method: string, params: unknown, deadline: number, signal: AbortSignal | undefined): Promise<unknown> {
     const body = encodeBody(params, 'The parameters of a write')
     try {
-      return await this.#engine.call({ method, body, target: TO_PRIMARY, deadline, idempotent: true, signal })
+      return await this.#engine.call({
+        ...{ method, body, target: TO_PRIMARY, deadline, idempotent: true, signal },
+        // Whether a closing member may still write is asked where the write begins.
+        nested: true,
+      })
     } catch (error) {
       throw ConclaveError.is(error, 'METHOD_NOT_FOUND') ? noDatabase(this.#engine, error) : error
     }
@@ -195,7 +210,9 @@ export class DatabaseView {
     this.#database = database
     this.#engine = engine
     this.#scope = scope
-    this.writes = callable((name, params, options) => this.#database.client.call(name, params, this.#scoped(options)))
+    this.writes = callable((name, params, options) =>
+      this.#client((client) => client.call(name, params, this.#scoped(options))),
+    )
   }
 
   get read(): Reader {
@@ -203,15 +220,16 @@ export class DatabaseView {
   }
 
   run(sql: string, params?: readonly SqlValue[], options?: WriteOptions): Promise<RunResult<SqlRow>> {
-    return this.#database.client.run(sql, params, this.#scoped(options))
+    return this.#client((client) => client.run(sql, params, this.#scoped(options)))
   }
 
   batch(statements: readonly StatementPair[], options?: WriteOptions): Promise<readonly RunResult<SqlRow>[]> {
-    return this.#database.client.batch(statements, this.#scoped(options))
+    return this.#client((client) => client.batch(statements, this.#scoped(options)))
   }
 
   transaction<T>(work: (tx: AsyncTx) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    return this.#database.client.transaction(work, { ...options, signal: signalOf(options.signal, this.#scope) })
+    const signal = signalOf(options.signal, this.#scope)
+    return this.#client((client) => client.transaction(work, { ...options, signal }))
   }
 
   watch(
@@ -219,11 +237,15 @@ export class DatabaseView {
     params?: readonly SqlValue[],
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncGenerator<readonly SqlRow[], void, undefined> {
-    return this.#watch(sql, params, options.signal)
+    return this.#watch(sql, params, signalOf(options.signal, this.#scope))
   }
 
   outcome(key: string): Promise<Outcome> {
-    return this.#database.client.outcome(key)
+    return this.#client((client) => client.outcome(key))
+  }
+
+  async #client<T>(ask: (client: WriteClient) => Promise<T>): Promise<T> {
+    return ask(this.#database.client(this.#scope !== undefined))
   }
 
   async *#watch(
@@ -231,10 +253,8 @@ export class DatabaseView {
     params: readonly SqlValue[] | undefined,
     given: AbortSignal | undefined,
   ): AsyncGenerator<readonly SqlRow[], void, undefined> {
-    const { reader } = this.#database
-    const over = new AbortController()
-    void this.#engine.closed.then(() => over.abort())
-    const signal = AbortSignal.any([over.signal, ...(given === undefined ? [] : [given])])
+    const { reader, over } = this.#database
+    const signal = AbortSignal.any(given === undefined ? [over] : [over, given])
     const feed: Feed = (listener) => this.#database.listen(listener)
     yield* watchQuery<SqlRow>({ reader, feed, sql, params, signal })
   }

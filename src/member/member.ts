@@ -20,10 +20,9 @@ import { EventSubscription } from './subscription.ts'
 import type { Member, Snapshot } from './types.ts'
 
 /** Of the member, whichever view is looked through. */
-interface Own {
+export interface Own {
   refusedPublishes: number
   database?: MemberDatabase | undefined
-  closing?: Promise<void> | undefined
 }
 
 /**
@@ -150,7 +149,7 @@ export class MemberView {
             : `The schema of ${topic} is asynchronous, which would change the order of events: use a synchronous one.`
         throw new ConclaveError('INVALID_OPTION', text)
       }
-      return this.#engine.publish(topic, encodeBody(value, `The data of ${topic}`))
+      return this.#engine.publish(topic, encodeBody(value, `The data of ${topic}`), this.#scope !== undefined)
     } catch (error) {
       this.#own.refusedPublishes++
       const refused = Promise.reject<number>(error as Error)
@@ -203,8 +202,8 @@ export class MemberView {
 
   close(options: Wait = {}): Promise<void> {
     const { timeoutMs = CLOSE_TIMEOUT_MS, signal } = options
-    this.#own.closing ??= this.#close(timeoutMs, signal)
-    return this.#own.closing
+    const { database } = this.#own
+    return this.#engine.close({ timeoutMs, signal, first: () => database?.close(this.#engine.now() + timeoutMs) })
   }
 
   abort(reason?: unknown): void {
@@ -225,12 +224,6 @@ export class MemberView {
     await this.close()
   }
 
-  async #close(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
-    const deadline = this.#engine.now() + timeoutMs
-    await this.#own.database?.close(deadline)
-    await this.#engine.close({ timeoutMs: Math.max(0, deadline - this.#engine.now()), signal })
-  }
-
   #request(method: string, params: unknown, options: CallOptions, timeoutMs: number): EngineCall {
     if (typeof method !== 'string' || method === '' || method.includes('\0')) {
       throw new ConclaveError('INVALID_OPTION', 'A method name is a string that is not empty and holds no NUL.')
@@ -243,6 +236,7 @@ export class MemberView {
       deadline: deadlineOf(this.#engine, timeoutMs, this.#scope),
       idempotent: options.idempotent ?? spec?.idempotent,
       traceparent: this.#scope?.traceparent,
+      nested: this.#scope !== undefined,
       signal: signalOf(options.signal, this.#scope),
     }
   }

@@ -5,13 +5,16 @@ import { ConclaveError } from '../errors/index.ts'
 import type { To } from '../rpc/types.ts'
 import { TARGET } from '../wire/frame.ts'
 
-/** What a handler's own calls inherit from the call it serves. */
+/** What the requests of a handler inherit from the call it serves. They are part of it: a closing member still makes them. */
 export interface Scope {
   /** CLOCK_MONOTONIC, milliseconds. */
   readonly deadline: number
-  readonly signal: () => AbortSignal
+  readonly signal?: (() => AbortSignal) | undefined
   readonly traceparent: string | undefined
 }
+
+/** Of what runs only while primary: nothing is inherited, but what it begins with its end is still made. */
+export const DUTY: Scope = { deadline: Infinity, traceparent: undefined }
 
 export function specOf(contract: Contract | undefined, method: string): MethodSpec | undefined {
   const methods = contract?.methods
@@ -38,7 +41,7 @@ export function deadlineOf(engine: Engine, timeoutMs: number, scope: Scope | und
 }
 
 export function signalOf(signal: AbortSignal | undefined, scope: Scope | undefined): AbortSignal | undefined {
-  if (scope === undefined) return signal
+  if (scope?.signal === undefined) return signal
   return signal === undefined ? scope.signal() : AbortSignal.any([signal, scope.signal()])
 }
 

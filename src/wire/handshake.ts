@@ -65,7 +65,7 @@ export function parseHello(text: string): Hello {
     version: count(hello['version']),
     minVersion: count(hello['minVersion']),
     stands: hello['stands'] === true,
-    database: hello['database'] === true,
+    ...(hello['database'] === true && { database: true }),
   }
 }
 

@@ -14,7 +14,11 @@ export const TRANSFER_WINDOW_BYTES: number = 256 * 1024
 export const MAX_TRANSFERS: number = 64
 /** Bytes of unfinished bodies that a link joins at once; past it only the oldest body goes on (rule B17). */
 export const MAX_JOINED_BYTES: number = 32 * 1024 * 1024
-/** Size of the pooled buffer that gathers one turn's frames. */
+/** Size of the pooled buffer that gathers one turn's frames at most ... */
 export const BATCH_BYTES: number = 64 * 1024
-/** Batch buffers that a pool keeps for reuse. */
+/** ... and of the one that a turn begins with: many links with one small frame each need no more. */
+export const SMALL_BATCH_BYTES: number = 4 * 1024
+/** Batch buffers that a pool keeps for reuse ... */
 export const POOLED_BATCHES: number = 16
+/** ... and small ones. */
+export const POOLED_SMALL_BATCHES: number = 1024

@@ -1,5 +1,5 @@
 import type { Frame } from './frame.ts'
-import { BATCH_BYTES, HEADER_BYTES, POOLED_BATCHES } from './limits.ts'
+import { BATCH_BYTES, HEADER_BYTES, POOLED_BATCHES, POOLED_SMALL_BATCHES, SMALL_BATCH_BYTES } from './limits.ts'
 import { copyBytes, writeText } from './text.ts'
 
 export interface Batch {
@@ -10,18 +10,22 @@ export interface Batch {
 /** Batch buffers that links borrow for the length of a turn, so that a thousand idle links hold none. */
 export class BatchPool {
   readonly #free: Batch[] = []
+  readonly #small: Batch[] = []
 
+  /** One with room for so many bytes: small, of the usual size, or, for a frame beyond it, of its own. */
   take(bytes: number): Batch {
-    if (bytes <= BATCH_BYTES) {
-      const pooled = this.#free.pop()
-      if (pooled !== undefined) return pooled
-    }
-    const buffer = new Uint8Array(Math.max(bytes, BATCH_BYTES))
+    const small = bytes <= SMALL_BATCH_BYTES
+    const pooled = small ? this.#small.pop() : bytes <= BATCH_BYTES ? this.#free.pop() : undefined
+    if (pooled !== undefined) return pooled
+    const buffer = new Uint8Array(small ? SMALL_BATCH_BYTES : Math.max(bytes, BATCH_BYTES))
     return { bytes: buffer, view: new DataView(buffer.buffer) }
   }
 
   give(batch: Batch): void {
-    if (batch.bytes.length === BATCH_BYTES && this.#free.length < POOLED_BATCHES) this.#free.push(batch)
+    const { length } = batch.bytes
+    if (length === SMALL_BATCH_BYTES) {
+      if (this.#small.length < POOLED_SMALL_BATCHES) this.#small.push(batch)
+    } else if (length === BATCH_BYTES && this.#free.length < POOLED_BATCHES) this.#free.push(batch)
   }
 }
 
@@ -99,7 +103,19 @@ export class BatchWriter {
   }
 
   #room(bytes: number): Batch {
-    if (this.#batch !== undefined && this.#length + bytes > this.#batch.bytes.length) this.flush()
-    return (this.#batch ??= this.#pool.take(bytes))
+    const batch = this.#batch
+    const needed = this.#length + bytes
+    if (batch !== undefined && needed <= batch.bytes.length) return batch
+    if (batch?.bytes.length === SMALL_BATCH_BYTES && needed <= BATCH_BYTES) return this.#grow(batch)
+    this.flush()
+    return (this.#batch = this.#pool.take(bytes))
+  }
+
+  /** The turn is a busy one: what was gathered moves to a buffer of the full size. */
+  #grow(small: Batch): Batch {
+    const batch = this.#pool.take(BATCH_BYTES)
+    copyBytes(small.bytes, 0, this.#length, batch.bytes, 0)
+    this.#pool.give(small)
+    return (this.#batch = batch)
   }
 }

@@ -9,6 +9,7 @@ import { FrameReader } from '../../src/wire/reader.ts'
 import { baseDirectory, defer, runtimeDirectory, until, workspace } from '../support/index.ts'
 import { endpointOf } from '../engine/local/lines.ts'
 import { encode, frameOf, header } from '../wire/support.ts'
+import { foreigner, reachable, STRANGERS } from '../security/support.ts'
 import { own } from './support.ts'
 
 /** A peer of frames, by hand. */
@@ -226,8 +227,6 @@ describe('bad input of a member', () => {
 })
 
 describe('bad folders', () => {
-  const root = process.getuid?.() === 0
-
   test('B4: a .conclave that came with a repository, a symlink or open to others, is refused with the cure', async (t) => {
     const folder = workspace(t)
     symlinkSync('/tmp', path(folder, '.conclave'))
@@ -258,10 +257,17 @@ describe('bad folders', () => {
     }
   })
 
-  test('a folder that can’t be written says so', { skip: root && 'root writes everywhere' }, async (t) => {
+  test('a folder that can’t be written says so', async (t) => {
     const folder = workspace(t)
-    chmodSync(folder, 0o500)
-    await assert.rejects(join(folder), { code: 'WORKSPACE_READ_ONLY' })
+    chmodSync(folder, 0o555)
+    if (process.getuid?.() !== 0) {
+      await assert.rejects(join(folder), { code: 'WORKSPACE_READ_ONLY' })
+      return
+    }
+    // Root writes everywhere, so somebody else tries.
+    reachable(t, path(folder, 'x'))
+    const said = await foreigner(t, STRANGERS[0]!, 'join', folder).next()
+    assert.equal(said['code'], 'WORKSPACE_READ_ONLY', String(said['message']))
   })
 
   test('a folder that is not there, and a file', async (t) => {

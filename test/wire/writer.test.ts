@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { KIND } from '../../src/wire/frame.ts'
-import { BATCH_BYTES, HEADER_BYTES, MAX_FRAGMENT_BYTES, POOLED_BATCHES } from '../../src/wire/limits.ts'
+import {
+  BATCH_BYTES,
+  HEADER_BYTES,
+  MAX_FRAGMENT_BYTES,
+  POOLED_BATCHES,
+  POOLED_SMALL_BATCHES,
+  SMALL_BATCH_BYTES,
+} from '../../src/wire/limits.ts'
 import { FrameReader } from '../../src/wire/reader.ts'
 import { BatchPool, BatchWriter, type Batch } from '../../src/wire/writer.ts'
 import { fields, frameOf, type Fields } from './support.ts'
@@ -66,6 +73,20 @@ describe('BatchWriter', () => {
     assert.deepEqual([pool.given, writer.pendingBytes], [11, 0])
   })
 
+  it('SMALL_BATCH_BYTES: a busy turn moves to a larger buffer, and is still one write', () => {
+    const { pool, writer, writes, seen } = setUp()
+    const body = 'ab'.repeat(500)
+    const frames = Math.ceil((2 * SMALL_BATCH_BYTES) / body.length)
+    for (let number = 1; number <= frames; number++) writer.frame(frameOf({ kind: KIND.EVENT, flags: 2, number, body }))
+    writer.flush()
+    assert.equal(writes.length, 1)
+    assert.deepEqual(
+      seen.map(({ number, body: { length } }) => [number, length]),
+      Array.from({ length: frames }, (_, at) => [at + 1, body.length]),
+    )
+    assert.equal(pool.taken, pool.given)
+  })
+
   it('BATCH_BYTES: what does not fit beside the rest goes in a second write', () => {
     const { writer, writes, seen } = setUp()
     const body = 'ab'.repeat(BATCH_BYTES / 2 - HEADER_BYTES)
@@ -94,7 +115,7 @@ describe('BatchWriter', () => {
         ],
       )
     }
-    assert.equal(pool.take(1).bytes.length, BATCH_BYTES)
+    assert.equal(pool.take(BATCH_BYTES).bytes.length, BATCH_BYTES)
   })
 
   it('JSON lines go the same way', () => {
@@ -123,12 +144,17 @@ describe('BatchWriter', () => {
 })
 
 describe('BatchPool', () => {
-  it('POOLED_BATCHES: keeps so many and no more', () => {
-    const pool = new BatchPool()
-    const batches = Array.from({ length: POOLED_BATCHES + 1 }, () => pool.take(1))
-    assert.equal(new Set(batches).size, POOLED_BATCHES + 1)
-    for (const batch of batches) pool.give(batch)
-    const again = new Set(Array.from({ length: POOLED_BATCHES + 1 }, () => pool.take(1)))
-    assert.equal(batches.filter((batch) => again.has(batch)).length, POOLED_BATCHES)
-  })
+  for (const [name, kept, bytes] of [
+    ['POOLED_BATCHES', POOLED_BATCHES, BATCH_BYTES],
+    ['POOLED_SMALL_BATCHES', POOLED_SMALL_BATCHES, SMALL_BATCH_BYTES],
+  ] as const) {
+    it(`${name}: keeps so many and no more`, () => {
+      const pool = new BatchPool()
+      const batches = Array.from({ length: kept + 1 }, () => pool.take(bytes))
+      assert.equal(new Set(batches).size, kept + 1)
+      for (const batch of batches) pool.give(batch)
+      const again = new Set(Array.from({ length: kept + 1 }, () => pool.take(bytes)))
+      assert.equal(batches.filter((batch) => again.has(batch)).length, kept)
+    })
+  }
 })

@@ -105,8 +105,7 @@ export class ChunkFault extends ConclaveError {
   }
 }
 
-/** What is set aside first for a message of several chunks, and by how much it grows: few copies, and never much unused. */
-const FIRST_PIECE_BYTES = 1024 * 1024
+/** By how much what is set aside for a message of several chunks grows: few copies, and never much beyond what came. */
 const GROWTH = 4
 
 /**
@@ -194,9 +193,7 @@ export class Assembler {
   #append(chunk: Uint8Array): void {
     const filled = this.#filled + chunk.length
     if (filled > this.#bytes.length) {
-      const larger = new Uint8Array(
-        Math.min(this.#total, Math.max(filled, GROWTH * this.#bytes.length, FIRST_PIECE_BYTES)),
-      )
+      const larger = new Uint8Array(Math.min(this.#total, Math.max(filled, GROWTH * this.#bytes.length)))
       larger.set(this.#bytes.subarray(0, this.#filled))
       this.#bytes = larger
     }

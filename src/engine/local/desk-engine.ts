@@ -43,8 +43,8 @@ export abstract class DeskEngine {
     this.desk.open()
   }
 
-  publish(topic: string, body: Body): Promise<number> {
-    return this.desk.publish(topic, body)
+  publish(topic: string, body: Body, nested?: boolean): Promise<number> {
+    return this.desk.publish(topic, body, nested)
   }
 
   subscribe<Out>(

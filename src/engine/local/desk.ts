@@ -28,7 +28,7 @@ export interface DeskOptions {
   /** True while the primary has been silent for too long (rule B2). */
   readonly unresponsive: () => boolean
   /** Why a verb is refused in the member's present state. */
-  readonly refusal: (verb: Verb) => ConclaveError | undefined
+  readonly refusal: (verb: Verb, nested?: boolean) => ConclaveError | undefined
   readonly tell: (status: EngineStatus) => void
   /** The switchboard takes nothing new from this member. */
   readonly onGoAway: () => void
@@ -94,11 +94,11 @@ export class Desk {
   }
 
   call(call: EngineCall): Promise<unknown> {
-    return this.#ask({ ...call, kind: KIND.REQUEST }, 0, decodeBody)
+    return this.#ask({ ...call, kind: KIND.REQUEST }, 0, decodeBody, call.nested)
   }
 
   async notify(call: EngineCall): Promise<void> {
-    await this.#ask({ ...call, kind: KIND.REQUEST }, FLAG.NOTIFY, () => undefined)
+    await this.#ask({ ...call, kind: KIND.REQUEST }, FLAG.NOTIFY, () => undefined, call.nested)
   }
 
   stream(call: EngineCall): EngineStream {
@@ -111,7 +111,7 @@ export class Desk {
         if (pending !== undefined) this.#caller.waits(pending)
       },
     )
-    const refused = this.#options.refusal('request')
+    const refused = this.#options.refusal('request', call.nested)
     const release = this.#hold()
     stream.result.then(release, release)
     if (refused !== undefined) stream.reply.error(refused)
@@ -159,8 +159,8 @@ export class Desk {
     this.#dispatcher.open()
   }
 
-  publish(topic: string, body: Body): Promise<number> {
-    const refused = this.#options.refusal('request')
+  publish(topic: string, body: Body, nested?: boolean): Promise<number> {
+    const refused = this.#options.refusal('request', nested)
     if (refused !== undefined) {
       const rejected = Promise.reject<number>(refused)
       rejected.catch(() => {})
@@ -244,6 +244,11 @@ export class Desk {
     await this.#while(() => !this.#ponged, isOver)
   }
 
+  /** Until this member's handlers have ended, or the time is up. */
+  served(isOver: () => boolean): Promise<void> {
+    return this.#while(() => this.#dispatcher.running > 0, isOver)
+  }
+
   /** Until this member's handlers, calls and publishes have ended, or the time is up. */
   settled(isOver: () => boolean): Promise<void> {
     return this.#while(() => this.#dispatcher.running > 0 || this.outstanding, isOver)
@@ -322,8 +327,8 @@ export class Desk {
     this.#sink?.send(this.#frame.set(KIND.WITHDRAW, 0, 0, 0, 0, 0, 0).withName(method))
   }
 
-  #ask<T>(spec: CallSpec, flags: number, read: (frame: Frame) => T): Promise<T> {
-    const refused = this.#options.refusal('request')
+  #ask<T>(spec: CallSpec, flags: number, read: (frame: Frame) => T, nested?: boolean): Promise<T> {
+    const refused = this.#options.refusal('request', nested)
     if (refused !== undefined) return Promise.reject(refused)
     return new Promise<T>((resolve, reject) => {
       if (this.#ref) {

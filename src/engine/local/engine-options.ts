@@ -85,10 +85,20 @@ export function primaryExists(workspace: Workspace, { instance, name, pid }: Ann
   return new ConclaveError('PRIMARY_EXISTS', text, { data: { id: instance, name, pid } })
 }
 
-/** Why a verb is refused in a member's state; `undefined` when it isn't. @param ending what ended the member */
-export function refusalOf(role: RoleName, verb: Verb, ending: ConclaveError | undefined): ConclaveError | undefined {
+/**
+ * Why a verb is refused in a member's state; `undefined` when it isn't.
+ * @param ending what ended the member
+ * @param nested what a handler asks for while the member closes, which is part of what was taken (rule A13)
+ */
+export function refusalOf(
+  role: RoleName,
+  verb: Verb,
+  ending: ConclaveError | undefined,
+  nested?: boolean,
+): ConclaveError | undefined {
   const allowed = allowance(role, verb)
   if (allowed === 'now' || allowed === 'wait') return undefined
+  if (nested === true && role === 'closing') return undefined
   const { code = allowed, message = `This member is ${role}: join again to go on.`, cause } = ending ?? {}
   return new ConclaveError(code, message, { cause, outcome: 'not-committed' })
 }

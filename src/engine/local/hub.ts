@@ -15,7 +15,7 @@ import type { FlushScheduler } from './flush.ts'
 import { GRACE_MS, MAX_LINK_BYTES, MAX_LINKS, MAX_OFFERS, MAX_WAITING_CALLS, SESSION_MS } from './limits.ts'
 import { LocalPort } from './local-port.ts'
 import { MEMBER_STATE, type Port } from './port.ts'
-import { peersOf, portsOf } from './query.ts'
+import { peersOf, portsOf, prefixed } from './query.ts'
 import { Session } from './session.ts'
 
 export interface HubOptions {
@@ -76,6 +76,8 @@ export class Hub {
   #local: LocalPort | undefined
   #nextSlot = 1
   #draining = false
+  /** Nothing new is taken from the primary's own member either. */
+  #localDone = false
   #graceTimer: NodeJS.Timeout | undefined
   #sweepTimer: NodeJS.Timeout | undefined
 
@@ -284,16 +286,20 @@ export class Hub {
 
   /**
    * Nothing new is taken from now on: each member is told the last number of its that was, and repeats the rest at the
-   * next primary (rule A13).
+   * next primary (rule A13). The primary's own goes on until `goAwayLocal`: its handlers finish what was taken.
    */
   goAway(): void {
     if (this.#draining) return
     this.#draining = true
-    for (const port of this.#byId.values()) {
-      port.send(this.#frame.set(KIND.GOAWAY, 0, 0, 0, 0, port.session.lastCall, 0))
-    }
+    for (const port of this.#byId.values()) if (port !== this.#local) this.#sendAway(port)
     this.calls.refuseAllWaiting()
     for (const { port, frame } of this.#queries.splice(0)) if (!port.closed) this.#query(port, frame)
+  }
+
+  /** Its handlers have ended. */
+  goAwayLocal(): void {
+    this.#localDone = true
+    if (this.#local !== undefined) this.#sendAway(this.#local)
   }
 
   /** Whether everything that was taken is settled and delivered. What its caller gave up is settled. */
@@ -362,7 +368,15 @@ export class Hub {
 
   /** After the goodbye only what was counted as taken is taken. */
   #refuses(port: Port, frame: Frame): boolean {
-    return this.#draining && frame.number > port.session.lastCall
+    return this.#closedTo(port) && frame.number > port.session.lastCall
+  }
+
+  #closedTo(port: Port): boolean {
+    return port === this.#local ? this.#localDone : this.#draining
+  }
+
+  #sendAway(port: Port): void {
+    port.send(this.#frame.set(KIND.GOAWAY, 0, 0, 0, 0, port.session.lastCall, 0))
   }
 
   /** To a member that asks; one that does not read what it asks for is cut off. */
@@ -387,7 +401,7 @@ export class Hub {
   }
 
   #publish(port: Port, frame: Frame): void {
-    if (this.#draining) return
+    if (this.#closedTo(port)) return
     const number = frame.number
     const event = this.events.publish(port, frame)
     if (event === undefined) return
@@ -474,8 +488,4 @@ export class Hub {
       settling: () => this.#settling(),
     }
   }
-}
-
-function prefixed(prefix: string, counters: object): Record<string, number> {
-  return Object.fromEntries(Object.entries(counters as Record<string, number>).map(([k, v]) => [`${prefix}.${k}`, v]))
 }

@@ -17,7 +17,7 @@ import { flushAtExit, flushed } from '../../transport/index.ts'
 import type { Welcome } from '../../wire/handshake.ts'
 import type { MemberRef, Role } from '../../wire/peers.ts'
 import { BatchPool } from '../../wire/writer.ts'
-import type { CloseReason, Engine, EngineStatus, LossCause } from '../engine.ts'
+import type { CloseOptions, CloseReason, Engine, EngineStatus, LossCause } from '../engine.ts'
 import { Desk } from './desk.ts'
 import { DeskEngine } from './desk-engine.ts'
 import {
@@ -87,7 +87,7 @@ export class LocalEngine extends DeskEngine implements Engine {
       ref: options.ref,
       limits,
       unresponsive: () => this.#liveness?.silent === true,
-      refusal: (verb) => refusalOf(this.#role.name, verb, this.#ending),
+      refusal: (verb, nested) => refusalOf(this.#role.name, verb, this.#ending, nested),
       tell: this.#statuses.tell,
       onGoAway: () => {
         this.#goneAway = true
@@ -144,7 +144,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     return this.#statuses.listen(listener)
   }
 
-  close(options: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }): Promise<void> {
+  close(options: CloseOptions): Promise<void> {
     this.#closing ??= this.#drain(options)
     return this.#closing
   }
@@ -232,8 +232,7 @@ export class LocalEngine extends DeskEngine implements Engine {
   }
 
   get #lost(): { instance: string; term: number } | undefined {
-    if (this.#role.name !== 'seeking' || this.#primary === undefined || this.#primary.id === this.self.id)
-      return undefined
+    if (this.#role.name !== 'seeking' || this.#primary === undefined) return undefined
     return { instance: this.#primary.id, term: this.#role.term }
   }
 
@@ -266,11 +265,7 @@ export class LocalEngine extends DeskEngine implements Engine {
       link,
       outstanding: () => this.desk.outstanding,
       unresponsiveMs: this.#options.limits['unresponsiveMs'],
-      onChange: (responsive) => {
-        const { primary, term } = welcome
-        if (responsive) this.#statuses.tell({ type: 'primary-found', primary, term, afterMs: 0 })
-        else this.#statuses.tell({ type: 'primary-lost', term, cause: 'unresponsive' })
-      },
+      onChange: (responsive) => this.#statuses.responsive(welcome, responsive),
     })
     this.#attach(link, welcome.primary, welcome.lastPublish)
   }
@@ -327,7 +322,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     const isOver = (): boolean => this.now() >= deadline
     if (end.type === 'lock-lost' || deadline === 0) {
       await reign.stop(this.#endWork())
-    } else await reign.handOver(isOver, () => this.#work.stopWithin(isOver))
+    } else await reign.handOver(isOver, () => this.#finish(isOver))
     if (end.type === 'step-down' && end.successor !== undefined) this.#deferUntil = this.now() + DEFER_MS
     if (this.#reign !== reign) return
     this.#reign = undefined
@@ -380,20 +375,18 @@ export class LocalEngine extends DeskEngine implements Engine {
     return true
   }
 
-  async #drain({ timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined }): Promise<void> {
+  async #drain({ timeoutMs, signal, first }: CloseOptions): Promise<void> {
     if (this.#role.name === 'closed') return
     this.#become({ type: 'close' })
     const deadline = this.now() + timeoutMs
     const isOver = (): boolean => signal?.aborted === true || this.now() >= deadline
     if (this.#reign === undefined && this.#link === undefined) this.#stop.abort()
+    else await first?.()
     await this.#taking
     const reign = this.#reign
     if (reign !== undefined) {
       reign.close()
-      await reign.handOver(isOver, async () => {
-        await this.#work.stopWithin(isOver)
-        await this.desk.settled(isOver)
-      })
+      await reign.handOver(isOver, () => this.#finish(isOver))
     } else if (this.#link !== undefined) {
       await this.desk.withdrawAll(isOver)
       await this.desk.settled(isOver)
@@ -428,6 +421,12 @@ export class LocalEngine extends DeskEngine implements Engine {
     this.#statuses.tell({ type: 'closed', reason })
     this.#statuses.close()
     this.#resolveClosed(reason)
+  }
+
+  /** What runs here ends: what runs only while primary, then handlers of calls that were taken. Both may still call and write. */
+  async #finish(isOver: () => boolean): Promise<void> {
+    await this.#work.stopWithin(isOver)
+    await this.desk.served(isOver)
   }
 
   /** What runs only while primary ends before the next one begins, if it ends in time; `undefined` when nothing runs. */

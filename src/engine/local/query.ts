@@ -89,3 +89,8 @@ export function portsOf(
   }
   return { members, links, events }
 }
+
+/** Counters under a name of their own. */
+export function prefixed(prefix: string, counters: object): Record<string, number> {
+  return Object.fromEntries(Object.entries(counters as Record<string, number>).map(([k, v]) => [`${prefix}.${k}`, v]))
+}

@@ -160,9 +160,12 @@ export class Reign {
     const successors = this.hub.links().length > 0
     this.seat.closing()
     this.hub.goAway()
-    this.#database?.retire()
+    this.#database?.retire(this.#options.self.id)
     flush.flush()
     await settle()
+    if (this.#stopped) return
+    this.hub.goAwayLocal()
+    this.#database?.retire()
     while (!this.hub.drained && !this.#stopped && !isOver()) {
       await new Promise((resolve) => setTimeout(resolve, 2))
     }

@@ -84,9 +84,9 @@ export class ServedDatabase {
     if (!this.#closed) this.#coordinator.memberLeft(id)
   }
 
-  /** Nothing new is taken: what can no longer end here goes back to its caller. */
-  retire(): void {
-    this.#coordinator.retire()
+  /** Nothing new is taken, but from this member: what can no longer end here goes back to its caller. */
+  retire(except?: string): void {
+    this.#coordinator.retire(except)
   }
 
   /** Rolls back what is open and closes the file, before the lock is left. Idempotent. */

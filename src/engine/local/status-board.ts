@@ -1,3 +1,4 @@
+import type { Welcome } from '../../wire/handshake.ts'
 import type { MemberRef, Role } from '../../wire/peers.ts'
 import type { EngineStatus, LossCause } from '../engine.ts'
 
@@ -33,6 +34,12 @@ export class StatusBoard {
   lost(term: number, cause: LossCause, now: number): void {
     this.#lostAt = now
     this.tell({ type: 'primary-lost', term, cause })
+  }
+
+  /** The primary went silent, or is heard again; the link is there all the time. */
+  responsive({ primary, term }: Pick<Welcome, 'primary' | 'term'>, responsive: boolean): void {
+    if (responsive) this.tell({ type: 'primary-found', primary, term, afterMs: 0 })
+    else this.tell({ type: 'primary-lost', term, cause: 'unresponsive' })
   }
 
   close(): void {

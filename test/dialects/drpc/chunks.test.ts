@@ -207,3 +207,10 @@ describe('fuzz', () => {
     )
   })
 })
+
+test('a first chunk of one byte sets one byte aside, whatever it announces', () => {
+  const assembler = new Assembler()
+  const bytes = packet({ totalBytes: 32 * 1024 * 1024, chunkBytes: 1, count: 1000 }, 1)
+  assert.equal(assembler.push(bytes, 0, bytes.length), undefined)
+  assert.equal(assembler.pendingBytes, 1)
+})

@@ -290,7 +290,7 @@ describe('bounds', { skip: needsLinux || needsPython }, () => {
   })
 
   test('maxBufferedBytes: the session that asks for more than all may hold is ended', async (t) => {
-    const { path, errors } = await serve(t, { maxBufferedBytes: 300_000 })
+    const { path, errors } = await serve(t, { maxBufferedBytes: 250_000 })
     const half = callPackets({ body: pattern(200_000) })[0] as string
     const first = await RawPeer.start(t, 'client', path)
     await first.send(half)

@@ -204,7 +204,7 @@ export function eventSuite(name: string, makeWorld: () => LocalWorld): void {
         for (const ringMaxCount of [10_000, 40]) {
           const all = await b.members(3, () => ({ limits: { ringMaxCount } }))
           const [first, second, third] = all as [Engine, Engine, Engine]
-          const got = collect(await b.subscribe(second, 'x.*'))
+          const got = collect(await b.subscribe(second, 'x.*', { maxQueued: 10_000 }))
           const publishes: Promise<number>[] = []
           for (let round = 0; round < 8; round++) {
             for (const value of upTo(50)) {
@@ -252,9 +252,12 @@ export function eventSuite(name: string, makeWorld: () => LocalWorld): void {
       const loads = [load(all[2]!), load(watcher)]
       for (const closing of [all[0]!, all[1]!]) {
         await new Promise((resolve) => setTimeout(resolve, 50))
+        const term = closing.role === 'primary' ? closing.term + 1 : closing.term
         await closing.close({ timeoutMs: LIMIT_MS })
+        // Who was not there in a term can't know that it missed nothing in it.
+        const isThere = (one: Engine): boolean => one.primary !== undefined && one.term >= term
+        await until(() => isThere(all[2]!) && isThere(watcher), 'the next term')
       }
-      await until(() => all[2]!.primary !== undefined && watcher.primary !== undefined, 'a third term')
       await new Promise((resolve) => setTimeout(resolve, 30))
       stop = true
       await Promise.all(loads)

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import type { Context, Event } from 'conclave'
+import { until, workspace } from '../support/index.ts'
+import { code, joined, memory, onBoth } from './support.ts'
+
+const TABLE = { migrations: ['create table note(text text not null) strict'] }
+
+/** Opens once. */
+class Gate {
+  open!: () => void
+  readonly passed: Promise<void> = new Promise((resolve) => {
+    this.open = resolve
+  })
+}
+
+describe('A13: what was taken is finished', () => {
+  onBoth('a handler that runs while its member closes still calls and publishes', async (t, place) => {
+    for (const role of ['primary', 'secondary'] as const) {
+      const gate = new Gate()
+      let running = false
+      const relay = async (_: unknown, ctx: Context): Promise<unknown> => {
+        running = true
+        await gate.passed
+        await ctx.member.publish('said', role)
+        return ctx.member.call('answer', undefined, { to: { name: 'other' } })
+      }
+      const first = await joined(t, place, role === 'primary' ? { name: 'it', methods: { relay } } : {})
+      const other = await joined(t, place, { name: 'other', methods: { answer: () => 42 } })
+      const it = role === 'primary' ? first : await joined(t, place, { name: 'it', methods: { relay } })
+      assert.equal(it.role, role)
+      const said = other.subscribe('said')
+      await said.ready
+      const call = other.with().call('relay', undefined, { to: { name: 'it' } })
+      await until(() => running, 'the handler to run')
+      const closing = it.close({ timeoutMs: 20_000 })
+      await assert.rejects(it.call('answer'), code('CLOSED'), 'what is not part of it is refused')
+      gate.open()
+      assert.equal(await call, 42)
+      await closing
+      assert.equal(((await said.next()).value as Event).data, role)
+      for (const one of [other, first]) await one.close()
+    }
+  })
+
+  test('and writes to the database', async (t) => {
+    const folder = workspace(t)
+    const gate = new Gate()
+    let running = false
+    const save = async (text: string, ctx: Context): Promise<number> => {
+      running = true
+      await gate.passed
+      return ctx.member.db.transaction(async (tx) => (await tx.run('insert into note values (?)', [text])).changes)
+    }
+    const first = await joined(t, folder, { database: TABLE, methods: { save } })
+    const other = await joined(t, folder, { database: TABLE })
+    const call = other.with().call('save', 'late')
+    await until(() => running, 'the handler to run')
+    const closing = first.close({ timeoutMs: 20_000 })
+    await assert.rejects(first.db.run('delete from note'), code('CLOSED', { outcome: 'not-committed' }))
+    gate.open()
+    assert.equal(await call, 1)
+    await closing
+    assert.deepEqual(
+      other.db.read
+        .prepare<{ text: string }>('select text from note')
+        .all()
+        .map(({ text }) => text),
+      ['late'],
+    )
+  })
+
+  test('what runs only while primary ends before the next begins, and may write as it does', async (t) => {
+    const folder = workspace(t)
+    const log: string[] = []
+    const duty = (name: string) => ({
+      name,
+      database: TABLE,
+      whilePrimary: ({ member }: { member: Context['member'] }) => {
+        log.push(`${name} begins`)
+        return async () => {
+          await member.db.run('insert into note values (?)', [`${name} ended`])
+          await member.publish('ended', name)
+          log.push(`${name} ended`)
+        }
+      },
+    })
+    const first = await joined(t, folder, duty('a'))
+    const second = await joined(t, folder, duty('b'))
+    const ended = second.subscribe('ended')
+    await ended.ready
+    await first.close({ timeoutMs: 20_000 })
+    await until(() => second.role === 'primary', 'the successor')
+    assert.deepEqual(log, ['a begins', 'a ended', 'b begins'])
+    assert.equal(((await ended.next()).value as Event).data, 'a')
+    const rows = second.db.read.prepare<{ text: string }>('select text from note').all()
+    assert.deepEqual(
+      rows.map(({ text }) => text),
+      ['a ended'],
+    )
+  })
+
+  test('A7: an aborted primary’s work ends before the next begins, too', async (t) => {
+    const place = memory(t)
+    const log: string[] = []
+    const gate = new Gate()
+    const duty = (name: string) => ({
+      whilePrimary: () => {
+        log.push(`${name} begins`)
+        return async () => {
+          await gate.passed
+          log.push(`${name} ended`)
+        }
+      },
+    })
+    const first = await joined(t, place, duty('a'))
+    const second = await joined(t, place, duty('b'))
+    first.abort()
+    await until(() => second.primary === undefined, 'the loss')
+    assert.deepEqual(log, ['a begins'])
+    gate.open()
+    await until(() => second.role === 'primary', 'the successor')
+    assert.deepEqual(log.slice(0, 3), ['a begins', 'a ended', 'b begins'])
+  })
+})
