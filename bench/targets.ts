@@ -108,6 +108,16 @@ export const TARGETS: readonly Target[] = [
   { text: 'call over a C echo', ...over('drpc', 'p50', 'C echo'), atMost: 2.5 },
   { text: '8 MiB bodies one way, MB/s', of: of('drpc', 'one way'), atLeast: 400 },
   { text: 'calls lost of 100 sessions', of: of('drpc', 'lost'), atMost: 0 },
+  ...['published/s', 'events/s', 'calls/s'].map((metric): Target => ({
+    text: `${metric} over bare zeromq`,
+    ...over('zmq', metric, 'zeromq'),
+    atLeast: 0.85,
+  })),
+  ...['event p50', 'call p50'].map((metric): Target => ({
+    text: `${metric} over bare zeromq`,
+    ...over('zmq', metric, 'zeromq'),
+    atMost: 1.2,
+  })),
 ]
 
 /** Of the cases that ran. */

@@ -12,6 +12,7 @@ const COMMIT_AT = 256
 const WALK_COMMIT_AT = 2_000
 const PAGE = 512
 const REPEAT_PROGRESS_MS = 200
+const SERVE_FIRST_MS = 50
 const CALL_TIMEOUT_MS = 600_000
 
 /** The procedures of index-database.ts, as a caller sees them. */
@@ -47,7 +48,10 @@ export class Keeper {
     this.#tree = tree
   }
 
-  /** Works on its own until `stop()`; a failure of the database ends the process, as it should in a primary. */
+  /**
+   * Works on its own until `stop()`; a failure of the database ends the process, as it should in a primary. It begins a
+   * moment later: the others wait to be answered.
+   */
   start(): void {
     this.#work = this.#run(this.#stop.signal).catch((error: unknown) => this.#failed(error))
   }
@@ -59,6 +63,8 @@ export class Keeper {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
+    await sleep(SERVE_FIRST_MS, undefined, { signal }).catch(() => {})
+    if (signal.aborted) return
     this.#found = this.#done = this.#count('file where results > 0')
     if (this.#count('walked') === 0) await this.#walk()
     this.#total = this.#count('file')
