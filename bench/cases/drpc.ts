@@ -19,8 +19,8 @@ export const drpc: Case = {
     await using processes = bench.processes()
     const count = bench.count(5000, 100)
     const path = join(processes.folder(), 'drpc.sock')
-    await processes.side('drpc-server', { path }, { label: 'drpc-server', profiled: true })
-    const client = await processes.side('drpc-client', { path }, { label: 'drpc-client', profiled: true })
+    await processes.side('drpc-server', { path }, { label: 'drpc-server', profiled: true, core: 0 })
+    const client = await processes.side('drpc-client', { path }, { label: 'drpc-client', profiled: true, core: 1 })
     const subjects = await bench.start(NAME, {
       'C echo': () => cEcho(processes, count),
       conclave: async () => async () => {
@@ -45,9 +45,9 @@ async function cEcho(processes: Processes, count: number) {
   requireProgram('cc')
   const echo = await processes.compile('echo')
   const path = join(processes.folder(), 'echo.sock')
-  await processes.program(echo, ['server', 'seqpacket', path], { speaks: true })
+  await processes.program(echo, ['server', 'seqpacket', path], { speaks: true, core: 0 })
   return async () => {
     const words = ['client', 'seqpacket', path, String(PACKET_BYTES), String(count)]
-    return { p50: Number((await processes.execute(echo, words)).split(' ')[0]) / 1000 }
+    return { p50: Number((await processes.execute(echo, words, 1)).split(' ')[0]) / 1000 }
   }
 }

@@ -1,7 +1,8 @@
-import { execFile, fork, spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
+import { execFile, fork, spawn, spawnSync, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { accessSync, constants, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 
 /** Longest wait for one answer of a side: what takes longer hangs. */
@@ -79,6 +80,18 @@ export class Side {
   }
 }
 
+/**
+ * The processor that a process of a pair is kept on. Where the scheduler puts the two decides more than anything they do: on
+ * one, a wake-up costs a microsecond, on two that have to be woken, tens of them.
+ */
+export type Core = 0 | 1
+
+const CAN_PIN = availableParallelism() > 1 && spawnSync('taskset', ['-c', '0,1', 'true']).status === 0
+
+function pinned(command: string, args: readonly string[], core: Core | undefined): [string, readonly string[]] {
+  return core === undefined || !CAN_PIN ? [command, args] : ['taskset', ['-c', String(core), command, ...args]]
+}
+
 /** The processes and the folder of one case. Disposing ends all of them and removes it. */
 export class Processes implements AsyncDisposable {
   readonly directory: string
@@ -102,7 +115,11 @@ export class Processes implements AsyncDisposable {
   }
 
   /** Starts `bench/sides/<module>.ts` and waits until it is ready. `profiled`: it is one that `--profile` asks for. */
-  async side(module: string, options: object, { profiled = false, label = module, flags = [] as string[] } = {}) {
+  async side(
+    module: string,
+    options: object,
+    { profiled = false, label = module, flags = [] as string[], core = undefined as Core | undefined } = {},
+  ) {
     const profile =
       profiled && this.#profile !== undefined
         ? ['--cpu-prof', `--cpu-prof-dir=${this.#profile}`, `--cpu-prof-name=${label}.cpuprofile`]
@@ -114,6 +131,7 @@ export class Processes implements AsyncDisposable {
       stdio: ['ignore', 2, 2, 'ipc'],
     })
     this.#keep(child)
+    if (core !== undefined && CAN_PIN) spawnSync('taskset', ['-apc', String(core), String(child.pid)])
     const side = new Side(child, label)
     this.#sides.push(side)
     await side.ask('ready')
@@ -121,9 +139,13 @@ export class Processes implements AsyncDisposable {
   }
 
   /** Starts another program; resolves when it has printed its first bytes, if `speaks`. */
-  async program(command: string, args: readonly string[], { speaks = false } = {}): Promise<ChildProcess> {
+  async program(
+    command: string,
+    args: readonly string[],
+    { speaks = false, core = undefined as Core | undefined } = {},
+  ): Promise<ChildProcess> {
     const stdio: StdioOptions = ['ignore', speaks ? 'pipe' : 'ignore', 2]
-    const child = spawn(command, args, { stdio, env: this.#environment() })
+    const child = spawn(...pinned(command, args, core), { stdio, env: this.#environment() })
     this.#keep(child)
     await once(child, 'spawn')
     if (child.stdout !== null) await Promise.race([once(child.stdout, 'data'), failed(child, command)])
@@ -131,8 +153,8 @@ export class Processes implements AsyncDisposable {
   }
 
   /** Runs a program to its end; what it printed. @throws if its exit code is not 0 */
-  async execute(command: string, args: readonly string[]): Promise<string> {
-    const running = promisify(execFile)(command, args, {
+  async execute(command: string, args: readonly string[], core?: Core): Promise<string> {
+    const running = promisify(execFile)(...pinned(command, args, core), {
       env: this.#environment(),
       encoding: 'utf8',
       maxBuffer: 64 << 20,
