@@ -29,7 +29,9 @@ const files = globSync('test/**/*.test.ts', { cwd: root, exclude: ['**/node_modu
 /** Everything that tests leave on disk lies below; its name marks every process they start. */
 const base = mkdtempSync(join(realpathSync(process.platform === 'win32' ? tmpdir() : '/tmp'), 'cv-'))
 process.env['CONCLAVE_TEST_BASE'] = process.env['TMPDIR'] = base
-process.env['NODE_DISABLE_COMPILE_CACHE'] = '1' // it would lie there too
+/** What is compiled once is not compiled again in each of a thousand processes: half the run's processor time. */
+const compileCache = 'compile-cache'
+process.env['NODE_COMPILE_CACHE'] = join(base, compileCache)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(1))
 process.once('exit', () => rmSync(base, { recursive: true, force: true }))
 
@@ -69,7 +71,7 @@ function finish() {
       // It has ended by itself.
     }
   }
-  const litter = existsSync(base) ? readdirSync(base) : [`${base} itself is gone`]
+  const litter = existsSync(base) ? readdirSync(base).filter((name) => name !== compileCache) : [`${base} itself is gone`]
   if (litter.length > 0) process.stderr.write(`Left on disk by a test: ${litter.join(', ')}\n`)
   if (tests === 0) process.stderr.write(`No test ran${words.length > 0 ? ` for: ${words.join(' ')}` : ''}.\n`)
   process.exitCode = failed > 0 || tests === 0 || left.length > 0 || litter.length > 0 ? 1 : 0
