@@ -1,7 +1,7 @@
 // The test command: `npm test` runs all, `npm test -- wire rpc/timers` the files whose path contains one of the words.
 // CONCLAVE_TEST_REQUIRE=all    a test that lacks a program (nc, python3) fails instead of being skipped
 // CONCLAVE_TEST_LIMIT_MS=...   the watchdog's limit for each file; a file asks for more with `// limit: 300 s`
-// CONCLAVE_TEST_CONCURRENCY=n  files at a time; default: the number of processors
+// CONCLAVE_TEST_CONCURRENCY=n  files at a time; default: twice the number of processors, since tests wait a lot
 import {
   existsSync,
   globSync,
@@ -41,7 +41,7 @@ let failed = 0
 const events = run({
   cwd: root,
   files: files.map((file) => join(root, file)),
-  concurrency: Number(process.env['CONCLAVE_TEST_CONCURRENCY'] ?? availableParallelism()),
+  concurrency: Number(process.env['CONCLAVE_TEST_CONCURRENCY'] ?? 2 * availableParallelism()),
   execArgv: ['--conditions=source', '--import', new URL('../test/support/watchdog.ts', import.meta.url).href],
 })
 const count = (/** @type {{ name: string, file?: string, details: { type?: string } }} */ { name, file, details }) => {
@@ -71,7 +71,9 @@ function finish() {
       // It has ended by itself.
     }
   }
-  const litter = existsSync(base) ? readdirSync(base).filter((name) => name !== compileCache) : [`${base} itself is gone`]
+  const litter = existsSync(base)
+    ? readdirSync(base).filter((name) => name !== compileCache)
+    : [`${base} itself is gone`]
   if (litter.length > 0) process.stderr.write(`Left on disk by a test: ${litter.join(', ')}\n`)
   if (tests === 0) process.stderr.write(`No test ran${words.length > 0 ? ` for: ${words.join(' ')}` : ''}.\n`)
   process.exitCode = failed > 0 || tests === 0 || left.length > 0 || litter.length > 0 ? 1 : 0
