@@ -157,9 +157,9 @@ test('4 a subscriber that does not read costs the others nothing, and the bus a 
   stuck.write(frameOf('\x01'))
   stuck.stop()
   const events = await client.subscribeTo(bus.address, 'big')
-  const payload = 'x'.repeat(20_000)
+  const payload = 'x'.repeat(60_000)
   const before = process.memoryUsage().rss
-  const COUNT = 5000
+  const COUNT = 10_000
   let got = 0
   void (async () => {
     for await (const { missed } of events) {
@@ -174,7 +174,8 @@ test('4 a subscriber that does not read costs the others nothing, and the bus a 
   await until(() => got === COUNT, 'all events at the subscriber that reads')
   const grown = (process.memoryUsage().rss - before) / 2 ** 20
   assert.ok(stuck.stopped && !stuck.closed)
-  assert.ok(grown < 80, `100 MB of events cost ${grown.toFixed(0)} MiB`)
+  // Half of what was sent: the collector may leave a good part of it lying about.
+  assert.ok(grown < 300, `600 MB of events cost ${grown.toFixed(0)} MiB`)
 })
 
 test('5 what is published right after subscribing is not lost', async (t) => {
