@@ -25,7 +25,8 @@ class Sink {
   }
 }
 
-const ack = (number: number, event: number): Frame => new Frame().set(KIND.PUBLISHED, 0, 0, 0, event, number, 0)
+const ack = (number: number, event: number, count = 1): Frame =>
+  new Frame().set(KIND.PUBLISHED, 0, 0, count, event, number, 0)
 const fails = (code: Code, outcome?: string) => (error: unknown) =>
   ConclaveError.is(error, code) && error.outcome === outcome
 const LONG = 'x'.repeat(200)
