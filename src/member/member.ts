@@ -6,7 +6,7 @@ import type { Contract } from '../rpc/contract.ts'
 import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
 import type { CallOptions, GatherOptions, NotifyOptions, OfferOptions, Reply, To, ToMany, Wait } from '../rpc/types.ts'
 import type { MemberRef, Role } from '../wire/peers.ts'
-import { validate } from '../wire/validate.ts'
+import { validate, type Checkpoint } from '../wire/validate.ts'
 import type { DatabaseView, MemberDatabase } from './member-database.ts'
 import { eventOf } from './events-spec.ts'
 import { gather } from './gather.ts'
@@ -147,7 +147,7 @@ export class MemberView {
   publish(topic: string, data: unknown): Promise<number> {
     try {
       const spec = eventOf(this.#contract, topic)
-      const value = validate(spec?.data, data, { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}` })
+      const value = spec === undefined ? data : validate(spec.data, data, dataOf(topic))
       if (isPromise(value)) {
         Promise.resolve(value).catch(() => {})
         const text =
@@ -262,6 +262,10 @@ export class MemberView {
 /** The one place where the untyped view becomes the typed face. */
 export function asMember<C>(view: MemberView): Member<C> {
   return view as unknown as Member<C>
+}
+
+function dataOf(topic: string): Checkpoint {
+  return { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}` }
 }
 
 /** A notification to a name is for all that have it. */

@@ -14,6 +14,7 @@ const PLACES = 64
  */
 export class NameCache {
   readonly #places: (Known | undefined)[] = Array.from({ length: PLACES }, () => undefined)
+  #last: Known | undefined
   readonly #admit: (name: string) => void
 
   /** @param admit sees each name that is not remembered; one that it throws at is not remembered either */
@@ -23,13 +24,17 @@ export class NameCache {
 
   /** @throws what `admit` throws */
   read(bytes: Uint8Array, start: number, end: number): string {
+    if (this.#last !== undefined && isSame(this.#last.bytes, bytes, start, end)) return this.#last.text
     const place = placeOf(bytes, start, end)
     const known = this.#places[place]
-    if (known !== undefined && isSame(known.bytes, bytes, start, end)) return known.text
+    if (known !== undefined && isSame(known.bytes, bytes, start, end)) {
+      this.#last = known
+      return known.text
+    }
     const text = readText(bytes, start, end)
     this.#admit(text)
     // Not `slice`: a Buffer's would be a view of what the next read overwrites.
-    this.#places[place] = { bytes: new Uint8Array(bytes.subarray(start, end)), text }
+    this.#last = this.#places[place] = { bytes: new Uint8Array(bytes.subarray(start, end)), text }
     return text
   }
 }

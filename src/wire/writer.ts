@@ -1,5 +1,12 @@
 import { KIND, type Frame } from './frame.ts'
-import { BATCH_BYTES, HEADER_BYTES, POOLED_BATCHES, POOLED_SMALL_BATCHES, SMALL_BATCH_BYTES } from './limits.ts'
+import {
+  BATCH_BYTES,
+  HEADER_BYTES,
+  UNBATCHED_BYTES,
+  POOLED_BATCHES,
+  POOLED_SMALL_BATCHES,
+  SMALL_BATCH_BYTES,
+} from './limits.ts'
 import { copyBytes, writeText } from './text.ts'
 
 export interface Batch {
@@ -121,7 +128,8 @@ export class BatchWriter {
   encoded(frame: EncodedFrame, b: number): void {
     const { chunk, start, end } = frame
     if (this.#run !== chunk || this.#runEnd !== start || this.#runB !== b) {
-      this.#gather()
+      // Not once: a write may send the next frame.
+      while (this.#run !== undefined) this.#gather()
       this.#run = chunk
       this.#runStart = start
       this.#runB = b
@@ -183,14 +191,19 @@ export class BatchWriter {
     this.#pool.give(batch)
   }
 
-  /** Moves the run into the batch: something else follows it, or its frames have to be changed. */
+  /** Something else follows the run, or its frames have to be changed: it moves into the batch, or goes out if it is long. */
   #gather(): void {
     const run = this.#run
     if (run === undefined) return
     this.#run = undefined
-    const { bytes, view } = this.#reserve(this.#runEnd - this.#runStart)
+    const length = this.#runEnd - this.#runStart
+    if (length >= UNBATCHED_BYTES && this.#length === 0 && this.#runFits) {
+      this.#write(run, this.#runStart, this.#runEnd)
+      return
+    }
+    const { bytes, view } = this.#reserve(length)
     let at = this.#length
-    const end = (this.#length += this.#runEnd - this.#runStart)
+    const end = (this.#length += length)
     copyBytes(run, this.#runStart, this.#runEnd, bytes, at)
     if (this.#runFits) return
     for (; at < end; at += HEADER_BYTES + view.getUint16(at + 2, true) + view.getUint32(at + 4, true)) {
