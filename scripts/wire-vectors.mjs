@@ -169,7 +169,8 @@ const frames = [
     json: { method: 'image.resize' },
   }),
   frame('PUBLISH', { kind: 'PUBLISH', number: 1, time: 1767323045678, name: 'session.update', json: { id: 7 } }),
-  frame('PUBLISHED: it is event 12 of the term', { kind: 'PUBLISHED', c: 12, number: 1 }),
+  frame('PUBLISHED: it is event 12 of the term', { kind: 'PUBLISHED', b: 1, c: 12, number: 1 }),
+  frame('PUBLISHED: publishes 5, 6 and 7 are events 20, 21 and 22', { kind: 'PUBLISHED', b: 3, c: 20, number: 5 }),
   frame('SUBSCRIBE', {
     kind: 'SUBSCRIBE',
     b: 1,
@@ -225,7 +226,7 @@ const conversations = [
         name: 'session.update',
         json: { id: 7 },
       }),
-      step('primary', { kind: 'PUBLISHED', c: 12, number: 1 }),
+      step('primary', { kind: 'PUBLISHED', b: 1, c: 12, number: 1 }),
       step('member', { kind: 'UNSUBSCRIBE', b: 1 }),
     ],
   },

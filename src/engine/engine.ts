@@ -1,5 +1,6 @@
 import type { ConclaveError } from '../errors/index.ts'
-import type { ActiveSubscription, ReceivedEvent, SubscriptionRequest } from '../events/subscriber.ts'
+import type { ActiveSubscription, SubscriptionRequest } from '../events/subscriber.ts'
+import type { Event } from '../events/types.ts'
 import type { Target } from '../rpc/address.ts'
 import type { Body } from '../rpc/body.ts'
 import type { RequestHandler } from '../rpc/dispatcher.ts'
@@ -176,7 +177,7 @@ export interface Engine {
   /** @throws `INVALID_OPTION`, `OVERLOADED`, `CLOSED` */
   subscribe<Out>(
     request: SubscriptionRequest,
-    deliver: (event: ReceivedEvent, missed: number, atLeast: number) => Out,
+    deliver: (event: Event, missed: number, atLeast: number) => Out,
   ): ActiveSubscription<Out>
   unsubscribe(subscription: ActiveSubscription<unknown>): void
 

@@ -11,6 +11,11 @@ export const MATCH_CACHE_REFERENCES = 65_536
 export const RING_MAX_COUNT = 10_000
 export const RING_MAX_BYTES: number = 16 * 1024 * 1024
 
+/** The switchboard keeps the frames of events side by side in chunks of this size ... */
+export const SLAB_BYTES: number = 64 * 1024
+/** ... and a longer frame in an array of its own, so that no chunk has much room that nobody uses. */
+export const SLAB_FRAME_BYTES: number = 8 * 1024
+
 /** Events that wait for one subscriber (`maxQueued`), and their bytes. One event alone may be larger. */
 export const QUEUE_MAX_COUNT = 1000
 export const QUEUE_MAX_BYTES: number = 8 * 1024 * 1024

@@ -4,6 +4,7 @@ import type { OutgoingTransfer } from '../wire/transfer.ts'
 import { MAX_UNACKED_BYTES, MAX_UNACKED_PUBLISHES } from './limits.ts'
 import { seqOf } from './position.ts'
 import { checkTopic } from './topics.ts'
+import { Unacknowledged } from './unacknowledged.ts'
 
 interface Sink {
   send(frame: Frame): OutgoingTransfer | undefined
@@ -14,7 +15,7 @@ interface Publish {
   readonly topic: string
   readonly body: string | Uint8Array | undefined
   readonly time: number
-  readonly bytes: number
+  readonly promise: Promise<number>
   readonly resolve: (seq: number) => void
   readonly reject: (error: Error) => void
 }
@@ -31,7 +32,7 @@ export interface PublisherCounters {
  */
 export class Publisher {
   readonly counters: PublisherCounters = { published: 0, rejected: 0, repeated: 0 }
-  readonly #unacked = new Map<number, Publish>()
+  readonly #unacked = new Unacknowledged<Publish>()
   readonly #frame = new Frame()
   readonly #maxUnacked: number
   readonly #maxBytes: number
@@ -43,6 +44,15 @@ export class Publisher {
   /** A long event on its way: later ones of this publisher must not overtake it. */
   #long: OutgoingTransfer | undefined
   #closed: ConclaveError | undefined
+  /** The topic that was checked last. */
+  #topic = ''
+  #resolve!: (seq: number) => void
+  #reject!: (error: Error) => void
+  /** One for all promises: a function for each would cost as much as the promise. */
+  readonly #settlers = (resolve: (seq: number) => void, reject: (error: Error) => void): void => {
+    this.#resolve = resolve
+    this.#reject = reject
+  }
 
   constructor(options: { maxUnacked?: number | undefined; maxUnackedBytes?: number | undefined } = {}) {
     this.#maxUnacked = options.maxUnacked ?? MAX_UNACKED_PUBLISHES
@@ -55,20 +65,20 @@ export class Publisher {
 
   /** @returns a promise of the seq; its rejection is counted and need not be handled */
   publish(topic: string, body: string | Uint8Array | undefined): Promise<number> {
-    const promise = new Promise<number>((resolve, reject) => {
-      const bytes = body === undefined ? 0 : body.length
-      const refusal = this.#refusal(topic, bytes)
-      if (refusal !== undefined) {
-        reject(refusal)
-        return
-      }
-      const publish = { number: ++this.#number, topic, body, time: Date.now(), bytes, resolve, reject }
-      this.counters.published++
-      this.#unacked.set(publish.number, publish)
-      this.#bytes += bytes
-      this.#queue(publish)
-    })
-    promise.catch(this.#count)
+    const promise = new Promise(this.#settlers)
+    const resolve = this.#resolve
+    const reject = this.#reject
+    const bytes = sizeOf(body)
+    const refusal = this.#refusal(topic, bytes)
+    if (refusal !== undefined) {
+      this.#refuse(promise, reject, refusal)
+      return promise
+    }
+    const publish = { number: ++this.#number, topic, body, time: Date.now(), promise, resolve, reject }
+    this.counters.published++
+    this.#unacked.add(publish)
+    this.#bytes += bytes
+    this.#queue(publish)
     return promise
   }
 
@@ -82,7 +92,7 @@ export class Publisher {
     this.#term = term
     this.#long = undefined
     this.#waiting = []
-    for (const publish of this.#unacked.values()) {
+    for (const publish of this.#unacked.all()) {
       this.counters.repeated++
       this.#queue(publish.number <= last ? { ...publish, body: undefined } : publish)
     }
@@ -98,20 +108,25 @@ export class Publisher {
   close(error: ConclaveError): void {
     this.#closed = error
     this.detach()
-    for (const publish of this.#unacked.values()) {
-      publish.reject(new ConclaveError(error.code, error.message, { cause: error.cause, outcome: 'unknown' }))
+    for (const { number, promise, reject } of this.#unacked.all()) {
+      this.#unacked.take(number)
+      const text = { cause: error.cause, outcome: 'unknown' } as const
+      this.#refuse(promise, reject, new ConclaveError(error.code, error.message, text))
     }
-    this.#unacked.clear()
   }
 
-  /** PUBLISHED: the acknowledgement, or a refusal in its body. */
+  /** PUBLISHED: the acknowledgement of a run of publishes, or a refusal in its body. */
   receive(frame: Frame): void {
-    const publish = this.#unacked.get(frame.number)
-    if (publish === undefined) return
-    this.#unacked.delete(frame.number)
-    this.#bytes -= publish.bytes
-    if (frame.hasBody) publish.reject(errorFromWire(JSON.parse(frame.text)))
-    else publish.resolve(seqOf(this.#term, frame.c))
+    const { number, b: count, c: event } = frame
+    const error = frame.hasBody ? errorFromWire(JSON.parse(frame.text)) : undefined
+    const most = Math.min(count, this.#number + 1 - number)
+    for (let i = 0; i < most; i++) {
+      const publish = this.#unacked.take(number + i)
+      if (publish === undefined) continue
+      this.#bytes -= sizeOf(publish.body)
+      if (error === undefined) publish.resolve(seqOf(this.#term, event + i))
+      else this.#refuse(publish.promise, publish.reject, error)
+    }
   }
 
   #refusal(topic: string, bytes: number): Error | undefined {
@@ -122,7 +137,8 @@ export class Publisher {
       })
     }
     try {
-      checkTopic(topic)
+      if (topic !== this.#topic) checkTopic(topic)
+      this.#topic = topic
     } catch (error) {
       return error as Error
     }
@@ -147,9 +163,9 @@ export class Publisher {
     try {
       transfer = this.#sink!.send(frame)
     } catch (error) {
-      this.#unacked.delete(number)
-      this.#bytes -= publish.bytes
-      publish.reject(error as Error)
+      this.#unacked.take(number)
+      this.#bytes -= sizeOf(body)
+      this.#refuse(publish.promise, publish.reject, error as Error)
       return
     }
     if (transfer === undefined || transfer.ended) return
@@ -163,7 +179,14 @@ export class Publisher {
     }
   }
 
-  readonly #count = (): void => {
+  /** Nobody need await a publish: its rejection is never unhandled. */
+  #refuse(promise: Promise<number>, reject: (error: Error) => void, error: Error): void {
     this.counters.rejected++
+    promise.catch(() => {})
+    reject(error)
   }
+}
+
+function sizeOf(body: string | Uint8Array | undefined): number {
+  return body === undefined ? 0 : body.length
 }

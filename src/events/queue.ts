@@ -49,6 +49,7 @@ export class SubscriptionQueue<E, Out = E> {
   readonly #overflow: Overflow
   readonly #deliver: (event: E, missed: number, atLeast: number) => Out
   readonly #onDrop: ((event: E) => void) | undefined
+  #onReady: (() => void) | undefined
   /** Waiting `next()` calls; there are some only while nothing is queued. */
   readonly #waiting: Settle<Out>[] = []
   readonly #wait = (resolve: (value: Out | undefined) => void, reject: (error: unknown) => void): void => {
@@ -112,9 +113,8 @@ export class SubscriptionQueue<E, Out = E> {
   /** @returns how many events are dropped by this: 0 as a rule. After the end an event counts as never offered. */
   push(event: E, bytes: number): number {
     if (this.#ended) return 0
-    const waiter = this.#waiting.shift()
-    if (waiter !== undefined) {
-      this.#handOver(event, waiter)
+    if (this.#waiting.length > 0) {
+      this.#handOver(event, this.#waiting.shift()!)
       return 0
     }
     let dropped = 0
@@ -130,6 +130,7 @@ export class SubscriptionQueue<E, Out = E> {
       dropped++
     }
     this.#append(event, bytes)
+    this.#onReady?.()
     return dropped
   }
 
@@ -164,11 +165,20 @@ export class SubscriptionQueue<E, Out = E> {
     return error === undefined ? Promise.resolve(undefined) : Promise.reject(error.thrown)
   }
 
+  /**
+   * For a consumer that calls `shift` instead of waiting for `next`.
+   * @param onReady called for each event that is queued, and at the end
+   */
+  listen(onReady: () => void): void {
+    this.#onReady = onReady
+  }
+
   /** No more events: the queued ones are still delivered, then the end. */
   close(): void {
     if (this.#ended) return
     this.#ended = true
     this.#settleWaiting()
+    this.#onReady?.()
   }
 
   /** Drops the oldest event, as at the bound: somebody above needs the room. */
@@ -190,6 +200,7 @@ export class SubscriptionQueue<E, Out = E> {
     this.#slots = []
     this.#first = this.#size = this.#bytes = 0
     this.#settleWaiting()
+    this.#onReady?.()
   }
 
   #handOver(event: E, [resolve, reject]: Settle<Out>): void {

@@ -1,11 +1,13 @@
 import { ConclaveError } from '../errors/index.ts'
 import { RING_MAX_BYTES, RING_MAX_COUNT } from './limits.ts'
 
-export interface RingOptions {
+export interface RingOptions<E> {
   readonly maxCount?: number | undefined
   readonly maxBytes?: number | undefined
   /** Everything after this seq is pushed; of what came before the ring knows nothing. Default 0. */
   readonly base?: number | undefined
+  /** Told of each entry that the ring does not hold, or holds no longer. */
+  readonly onGone?: ((entry: E) => void) | undefined
 }
 
 export interface Replay<E> {
@@ -23,6 +25,7 @@ const SMALLEST = 16
 export class ReplayRing<E extends { readonly seq: number; readonly bytes: number }> {
   readonly #maxCount: number
   readonly #maxBytes: number
+  readonly #onGone: ((entry: E) => void) | undefined
   #slots: (E | undefined)[] = []
   #first = 0
   #size = 0
@@ -32,7 +35,8 @@ export class ReplayRing<E extends { readonly seq: number; readonly bytes: number
   #evictedCount = 0
   #evictedBytes = 0
 
-  constructor({ maxCount = RING_MAX_COUNT, maxBytes = RING_MAX_BYTES, base = 0 }: RingOptions = {}) {
+  constructor({ maxCount = RING_MAX_COUNT, maxBytes = RING_MAX_BYTES, base = 0, onGone }: RingOptions<E> = {}) {
+    this.#onGone = onGone
     this.#maxCount = maxCount
     this.#maxBytes = maxBytes
     this.#latestSeq = base
@@ -131,6 +135,7 @@ export class ReplayRing<E extends { readonly seq: number; readonly bytes: number
     this.#evictedCount++
     this.#evictedBytes += entry.bytes
     this.#lostThrough = entry.seq
+    this.#onGone?.(entry)
   }
 
   #grow(): void {

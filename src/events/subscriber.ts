@@ -1,11 +1,13 @@
 import { ConclaveError, errorFromWire } from '../errors/index.ts'
 import { FLAG, Frame, KIND } from '../wire/frame.ts'
+import { NameCache } from '../wire/names.ts'
 import type { MemberRef } from '../wire/peers.ts'
 import type { OutgoingTransfer } from '../wire/transfer.ts'
 import { MAX_REMEMBERED_PUBLISHERS, MAX_SUBSCRIPTIONS } from './limits.ts'
 import { seqOf, termOf } from './position.ts'
 import { SubscriptionQueue, type Overflow } from './queue.ts'
 import { checkPattern } from './topics.ts'
+import type { Event } from './types.ts'
 
 interface Sink {
   send(frame: Frame): OutgoingTransfer | undefined
@@ -18,16 +20,6 @@ export interface SubscriptionRequest {
   readonly from: From
   readonly maxQueued: number | undefined
   readonly overflow: Overflow | undefined
-}
-
-/** An event as it came; decoded when the consumer takes it. */
-export interface ReceivedEvent {
-  readonly topic: string
-  readonly data: unknown
-  readonly seq: number
-  readonly term: number
-  readonly publisher: MemberRef
-  readonly time: number
 }
 
 /** What SUBSCRIBE carries; docs/wire.md describes it. */
@@ -54,7 +46,7 @@ export interface SubscribedBody {
 export class ActiveSubscription<Out> {
   readonly id: number
   readonly request: SubscriptionRequest
-  readonly queue: SubscriptionQueue<ReceivedEvent, Out>
+  readonly queue: SubscriptionQueue<Event, Out>
   readonly ready: Promise<number>
   resolveReady!: (seq: number) => void
   rejectReady!: (error: Error) => void
@@ -64,9 +56,9 @@ export class ActiveSubscription<Out> {
   /** Matching events of the present term received or told as missed. */
   seen = 0
   /** Last number by publisher: a new primary may be offered again what the old one had delivered (rule A12). */
-  readonly #lastNumbers = new Map<string, number>()
+  readonly #lastNumbers = new Map<string, { number: number }>()
 
-  constructor(id: number, request: SubscriptionRequest, queue: SubscriptionQueue<ReceivedEvent, Out>) {
+  constructor(id: number, request: SubscriptionRequest, queue: SubscriptionQueue<Event, Out>) {
     this.id = id
     this.request = request
     this.queue = queue
@@ -81,14 +73,18 @@ export class ActiveSubscription<Out> {
   isNew(publisher: string, number: number): boolean {
     if (number === 0) return true
     const last = this.#lastNumbers.get(publisher)
-    if (last !== undefined && number <= last) return false
-    if (last === undefined && this.#lastNumbers.size >= MAX_REMEMBERED_PUBLISHERS) {
+    if (last !== undefined) {
+      if (number <= last.number) return false
+      last.number = number
+      return true
+    }
+    if (this.#lastNumbers.size >= MAX_REMEMBERED_PUBLISHERS) {
       for (const oldest of this.#lastNumbers.keys()) {
         this.#lastNumbers.delete(oldest)
         break
       }
     }
-    this.#lastNumbers.set(publisher, number)
+    this.#lastNumbers.set(publisher, { number })
     return true
   }
 }
@@ -97,6 +93,7 @@ export class ActiveSubscription<Out> {
 export class Subscriber {
   readonly #subscriptions = new Map<number, ActiveSubscription<unknown>>()
   readonly #frame = new Frame()
+  readonly #topics = new NameCache()
   readonly #onDropped: (pattern: string, count: number) => void
   #sink: Sink | undefined
   #term = 0
@@ -120,7 +117,7 @@ export class Subscriber {
   /** @throws `INVALID_OPTION`, `OVERLOADED`, or what the member was closed with */
   subscribe<Out>(
     request: SubscriptionRequest,
-    deliver: (event: ReceivedEvent, missed: number, atLeast: number) => Out,
+    deliver: (event: Event, missed: number, atLeast: number) => Out,
   ): ActiveSubscription<Out> {
     if (this.#closed !== undefined) throw this.#closed
     checkPattern(request.pattern)
@@ -130,7 +127,7 @@ export class Subscriber {
         `This member has ${MAX_SUBSCRIPTIONS} subscriptions: close some, or subscribe once to a wider pattern.`,
       )
     }
-    const queue = new SubscriptionQueue<ReceivedEvent, Out>({
+    const queue = new SubscriptionQueue<Event, Out>({
       maxQueued: request.maxQueued,
       overflow: request.overflow,
       deliver,
@@ -202,7 +199,19 @@ export class Subscriber {
       return
     }
     this.received++
-    const event = { topic: frame.name, data, seq, term: this.#term, publisher, time: frame.time }
+    const topic = frame.nameText ?? this.#topics.read(frame.bytes, frame.nameStart, frame.nameEnd)
+    const { time } = frame
+    const event: Event = {
+      topic,
+      data,
+      seq,
+      term: this.#term,
+      publisher,
+      time,
+      missed: 0,
+      missedAtLeast: 0,
+      exact: true,
+    }
     const dropped = subscription.queue.push(event, frame.bodyEnd - frame.bodyStart + 64)
     if (dropped > 0) {
       this.dropped += dropped

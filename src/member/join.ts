@@ -8,6 +8,7 @@ import type { Contract } from '../rpc/contract.ts'
 import { checkNode } from '../platform/node-version.ts'
 import { posixPlatform } from '../platform/index.ts'
 import { JOIN_TIMEOUT_MS } from './limits.ts'
+import { ListenerTurns } from './listening.ts'
 import { asMember, MemberView, type Own } from './member.ts'
 import type { DatabaseGiven } from './member-database.ts'
 import { checkOptions } from './options.ts'
@@ -46,7 +47,7 @@ export const join: Join = async (place, options) => {
         ? undefined
         : (term) => begin(whilePrimary as Start<Duty>, { member: asMember(duty), term }, engine.closed, signal),
   })
-  const own: Own = { refusedPublishes: 0, database: database?.open(engine) }
+  const own: Own = { refusedPublishes: 0, turns: new ListenerTurns(), database: database?.open(engine) }
   const view = new MemberView(engine, contract, undefined, own)
   const duty = new MemberView(engine, contract, DUTY, own)
   log(engine, given.logger)

@@ -6,12 +6,13 @@ import type { Contract } from '../rpc/contract.ts'
 import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
 import type { CallOptions, GatherOptions, NotifyOptions, OfferOptions, Reply, To, ToMany, Wait } from '../rpc/types.ts'
 import type { MemberRef, Role } from '../wire/peers.ts'
-import { validate } from '../wire/validate.ts'
+import { validate, type Checkpoint } from '../wire/validate.ts'
 import type { DatabaseView, MemberDatabase } from './member-database.ts'
 import { eventOf } from './events-spec.ts'
 import { gather } from './gather.ts'
 import { isPromise, requestHandler, type UserHandler } from './handlers.ts'
 import { CLOSE_TIMEOUT_MS, INSPECT_TIMEOUT_MS } from './limits.ts'
+import { ListenerTurns, throwUncaught } from './listening.ts'
 import { MemberStream } from './member-stream.ts'
 import { notifyMany } from './notify.ts'
 import { deadlineOf, signalOf, specOf, targetOf, type Scope } from './scope.ts'
@@ -22,6 +23,7 @@ import type { Member, Snapshot } from './types.ts'
 /** Of the member, whichever view is looked through. */
 export interface Own {
   refusedPublishes: number
+  readonly turns: ListenerTurns
   database?: MemberDatabase | undefined
 }
 
@@ -38,7 +40,12 @@ export class MemberView {
   readonly #own: Own
   #db: DatabaseView | undefined
 
-  constructor(engine: Engine, contract: Contract | undefined, scope?: Scope, own: Own = { refusedPublishes: 0 }) {
+  constructor(
+    engine: Engine,
+    contract: Contract | undefined,
+    scope?: Scope,
+    own: Own = { refusedPublishes: 0, turns: new ListenerTurns() },
+  ) {
     this.#engine = engine
     this.#contract = contract
     this.#scope = scope
@@ -140,7 +147,7 @@ export class MemberView {
   publish(topic: string, data: unknown): Promise<number> {
     try {
       const spec = eventOf(this.#contract, topic)
-      const value = validate(spec?.data, data, { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}` })
+      const value = spec === undefined ? data : validate(spec.data, data, dataOf(topic))
       if (isPromise(value)) {
         Promise.resolve(value).catch(() => {})
         const text =
@@ -164,20 +171,12 @@ export class MemberView {
 
   on(pattern: string, listener: (event: Event) => unknown, options: SubscribeOptions = {}): EventSubscription {
     const subscription = this.subscribe(pattern, options)
-    const listen = async (): Promise<void> => {
-      for await (const event of subscription) {
-        try {
-          await listener(event)
-        } catch (error) {
-          throwUncaught(error)
-        }
-      }
-    }
+    const ended = subscription.listen(listener, this.#own.turns)
     // That the member ended is told by `closed`; a subscription that ended by itself would be missed by nobody.
-    listen().catch(async (error: unknown) => {
-      const ended = this.#engine.closed.then(() => true)
+    ended.catch(async (error: unknown) => {
+      const closed = this.#engine.closed.then(() => true)
       const goesOn = new Promise<boolean>((resolve) => setImmediate(resolve, false))
-      if (!(await Promise.race([ended, goesOn]))) throwUncaught(error)
+      if (!(await Promise.race([closed, goesOn]))) throwUncaught(error)
     })
     return subscription
   }
@@ -265,14 +264,11 @@ export function asMember<C>(view: MemberView): Member<C> {
   return view as unknown as Member<C>
 }
 
+function dataOf(topic: string): Checkpoint {
+  return { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}` }
+}
+
 /** A notification to a name is for all that have it. */
 function isMany(to: To | ToMany | undefined): to is ToMany {
   return to === 'all' || to === 'others' || (typeof to === 'object' && to !== null && ('ids' in to || 'name' in to))
-}
-
-/** Thrown where nobody can catch it: an uncaught exception, as with EventTarget. */
-function throwUncaught(error: unknown): void {
-  process.nextTick(() => {
-    throw error
-  })
 }

@@ -1,6 +1,7 @@
 import type { Engine } from '../engine/engine.ts'
-import type { ActiveSubscription, ReceivedEvent } from '../events/subscriber.ts'
+import type { ActiveSubscription } from '../events/subscriber.ts'
 import type { Event, SubscribeOptions, Subscription } from '../events/types.ts'
+import { Listening, type ListenerTurns } from './listening.ts'
 
 /** A subscription as its consumer holds it. */
 export class EventSubscription implements Subscription<Event> {
@@ -19,11 +20,19 @@ export class EventSubscription implements Subscription<Event> {
     if (signal?.aborted === true) this.#onAbort()
   }
 
-  async next(): Promise<IteratorResult<Event, undefined>> {
-    const value = await this.#active.queue.next()
-    if (value !== undefined) return { done: false, value }
-    this.#signal?.removeEventListener('abort', this.#onAbort)
-    return { done: true, value }
+  next(): Promise<IteratorResult<Event, undefined>> {
+    const { queue } = this.#active
+    const value = queue.shift()
+    return value === undefined ? queue.next().then(this.#result) : Promise.resolve({ done: false, value })
+  }
+
+  /**
+   * Gives each event to a listener, instead of `next`.
+   * @returns settles at the end, with what ended it when that was an error
+   */
+  listen(listener: (event: Event) => unknown, turns: ListenerTurns): Promise<unknown> {
+    const { queue } = this.#active
+    return new Promise((resolve) => new Listening(queue, listener, turns, () => resolve(this.next())))
   }
 
   async return(): Promise<IteratorResult<Event, undefined>> {
@@ -45,6 +54,12 @@ export class EventSubscription implements Subscription<Event> {
     return this
   }
 
+  readonly #result = (value: Event | undefined): IteratorResult<Event, undefined> => {
+    if (value !== undefined) return { done: false, value }
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    return { done: true, value }
+  }
+
   readonly #onAbort = (): void => {
     this.#active.queue.close()
     this.#leave()
@@ -56,7 +71,7 @@ export class EventSubscription implements Subscription<Event> {
   }
 }
 
-function toEvent(event: ReceivedEvent, missed: number, missedAtLeast: number): Event {
-  const { topic, data, seq, term, publisher, time } = event
-  return { topic, data, seq, term, publisher, time, missed, missedAtLeast, exact: missed !== Infinity }
+/** Most events follow the one before: they are what arrived. */
+function toEvent(event: Event, missed: number, missedAtLeast: number): Event {
+  return missed === 0 ? event : { ...event, missed, missedAtLeast, exact: missed !== Infinity }
 }

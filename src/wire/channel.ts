@@ -11,7 +11,7 @@ import {
 import { FrameReader } from './reader.ts'
 import { encodeText, textBytes } from './text.ts'
 import { Assembly, OutgoingTransfer, type FragmentSink } from './transfer.ts'
-import { BatchWriter, type BatchPool } from './writer.ts'
+import { BatchWriter, type BatchPool, type EncodedFrame } from './writer.ts'
 
 export interface ChannelOptions {
   readonly pool: BatchPool
@@ -113,6 +113,20 @@ export class Channel {
     this.#writer.frame(frame)
     this.#schedule()
     return undefined
+  }
+
+  /** As `send`, for a frame that is encoded already: its bytes go out as they are, with another `b`. */
+  sendEncoded(frame: EncodedFrame, b: number): void {
+    if (this.#closed) return
+    this.#writer.encoded(frame, b)
+    this.#schedule()
+  }
+
+  /** PUBLISHED for one publish: those that follow each other in a turn share a frame. */
+  acknowledge(publish: number, event: number): void {
+    if (this.#closed) return
+    this.#writer.acknowledge(this.#scratch, publish, event)
+    this.#schedule()
   }
 
   /**

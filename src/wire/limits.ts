@@ -22,3 +22,5 @@ export const SMALL_BATCH_BYTES: number = 4 * 1024
 export const POOLED_BATCHES: number = 16
 /** ... and small ones. */
 export const POOLED_SMALL_BATCHES: number = 1024
+/** Encoded frames side by side that are written from where they lie, though more follows: copying them would cost more. */
+export const UNBATCHED_BYTES: number = 16 * 1024

@@ -1,5 +1,12 @@
-import type { Frame } from './frame.ts'
-import { BATCH_BYTES, HEADER_BYTES, POOLED_BATCHES, POOLED_SMALL_BATCHES, SMALL_BATCH_BYTES } from './limits.ts'
+import { KIND, type Frame } from './frame.ts'
+import {
+  BATCH_BYTES,
+  HEADER_BYTES,
+  UNBATCHED_BYTES,
+  POOLED_BATCHES,
+  POOLED_SMALL_BATCHES,
+  SMALL_BATCH_BYTES,
+} from './limits.ts'
 import { copyBytes, writeText } from './text.ts'
 
 export interface Batch {
@@ -29,12 +36,77 @@ export class BatchPool {
   }
 }
 
+/** The most bytes that a frame can take: texts are not measured. */
+export function mostBytes({ nameText, nameStart, nameEnd, bodyText, bodyStart, bodyEnd }: Frame): number {
+  const name = nameText === undefined ? nameEnd - nameStart : nameText.length * 3
+  return HEADER_BYTES + name + (bodyText === undefined ? bodyEnd - bodyStart : bodyText.length * 3)
+}
+
+/** Encodes a frame at `at`, where there is room for it. @returns where it ends */
+export function writeFrame(frame: Frame, { bytes, view }: Batch, at: number): number {
+  const { nameText, bodyText, nameStart, nameEnd, bodyStart, bodyEnd } = frame
+  const start = at + HEADER_BYTES
+  let body: number
+  let end: number
+  if (nameText === undefined && bodyText === undefined && nameEnd === bodyStart) {
+    // As it was received: name and body lie side by side.
+    body = start + nameEnd - nameStart
+    end = start + bodyEnd - nameStart
+    copyBytes(frame.bytes, nameStart, bodyEnd, bytes, start)
+  } else {
+    body = end = start
+    if (nameText !== undefined) body = end += writeText(bytes, nameText, end)
+    else if (nameEnd > nameStart) {
+      copyBytes(frame.bytes, nameStart, nameEnd, bytes, end)
+      body = end += nameEnd - nameStart
+    }
+    if (bodyText !== undefined) end += writeText(bytes, bodyText, end)
+    else if (bodyEnd > bodyStart) {
+      copyBytes(frame.bytes, bodyStart, bodyEnd, bytes, end)
+      end += bodyEnd - bodyStart
+    }
+  }
+  bytes[at] = frame.kind
+  bytes[at + 1] = frame.flags
+  view.setUint16(at + 2, body - start, true)
+  view.setUint32(at + 4, end - body, true)
+  view.setUint32(at + 8, frame.a, true)
+  view.setUint32(at + B_OFFSET, frame.b, true)
+  view.setUint32(at + 16, frame.c, true)
+  view.setUint32(at + 20, frame.transfer, true)
+  view.setFloat64(at + 24, frame.number, true)
+  view.setFloat64(at + 32, frame.time, true)
+  return end
+}
+
+/** Where field `b` lies in a frame. */
+const B_OFFSET = 12
+
+/** A whole frame, encoded once for many links: what differs between them is field `b`. */
+export interface EncodedFrame {
+  readonly chunk: Uint8Array
+  readonly start: number
+  readonly end: number
+  /** What its bytes say. */
+  readonly b: number
+}
+
 /** Gathers a turn's frames in one buffer and hands it over in one write. */
 export class BatchWriter {
   readonly #pool: BatchPool
   readonly #write: (bytes: Uint8Array, start: number, end: number) => void
   #batch: Batch | undefined
   #length = 0
+  /** Encoded frames side by side in one chunk, behind the batch: alone they are written from where they lie. */
+  #run: Uint8Array | undefined
+  #runStart = 0
+  #runEnd = 0
+  #runB = 0
+  #runFits = true
+  /** Where the PUBLISHED frame ends that was written last, and what it would be extended by. */
+  #ackEnd = 0
+  #ackNext = 0
+  #ackNextEvent = 0
 
   /** @param write takes the bytes before it returns: sends or copies them */
   constructor(pool: BatchPool, write: (bytes: Uint8Array, start: number, end: number) => void) {
@@ -44,39 +116,42 @@ export class BatchWriter {
 
   /** Bytes gathered, not yet written. */
   get pendingBytes(): number {
-    return this.#length
+    return this.#run === undefined ? this.#length : this.#length + this.#runEnd - this.#runStart
   }
 
   frame(frame: Frame): void {
-    const { nameText, bodyText } = frame
-    const nameMost = nameText === undefined ? frame.nameEnd - frame.nameStart : nameText.length * 3
-    const bodyMost = bodyText === undefined ? frame.bodyEnd - frame.bodyStart : bodyText.length * 3
-    const batch = this.#room(HEADER_BYTES + nameMost + bodyMost)
-    const { bytes, view } = batch
-    const at = this.#length
-    let end = at + HEADER_BYTES
-    if (nameText !== undefined) end += writeText(bytes, nameText, end)
-    else if (nameMost > 0) {
-      copyBytes(frame.bytes, frame.nameStart, frame.nameEnd, bytes, end)
-      end += nameMost
+    const batch = this.#room(mostBytes(frame))
+    this.#length = writeFrame(frame, batch, this.#length)
+  }
+
+  /** @param frame its bytes must not change any more */
+  encoded(frame: EncodedFrame, b: number): void {
+    const { chunk, start, end } = frame
+    if (this.#run !== chunk || this.#runEnd !== start || this.#runB !== b) {
+      // Not once: a write may send the next frame.
+      while (this.#run !== undefined) this.#gather()
+      this.#run = chunk
+      this.#runStart = start
+      this.#runB = b
+      this.#runFits = true
     }
-    view.setUint16(at + 2, end - at - HEADER_BYTES, true)
-    const body = end
-    if (bodyText !== undefined) end += writeText(bytes, bodyText, end)
-    else if (bodyMost > 0) {
-      copyBytes(frame.bytes, frame.bodyStart, frame.bodyEnd, bytes, end)
-      end += bodyMost
+    this.#runEnd = end
+    if (frame.b !== b) this.#runFits = false
+  }
+
+  /** PUBLISHED for one publish; what goes on with the frame before makes that one longer. */
+  acknowledge(scratch: Frame, publish: number, event: number): void {
+    const goesOn = publish === this.#ackNext && event === this.#ackNextEvent
+    if (goesOn && this.#ackEnd > 0 && this.#ackEnd === this.#length && this.#run === undefined) {
+      const { view } = this.#batch!
+      const at = this.#ackEnd - HEADER_BYTES + B_OFFSET
+      view.setUint32(at, view.getUint32(at, true) + 1, true)
+    } else {
+      this.frame(scratch.set(KIND.PUBLISHED, 0, 0, 1, event, publish, 0))
+      this.#ackEnd = this.#length
     }
-    bytes[at] = frame.kind
-    bytes[at + 1] = frame.flags
-    view.setUint32(at + 4, end - body, true)
-    view.setUint32(at + 8, frame.a, true)
-    view.setUint32(at + 12, frame.b, true)
-    view.setUint32(at + 16, frame.c, true)
-    view.setUint32(at + 20, frame.transfer, true)
-    view.setFloat64(at + 24, frame.number, true)
-    view.setFloat64(at + 32, frame.time, true)
-    this.#length = end
+    this.#ackNext = publish + 1
+    this.#ackNextEvent = event + 1
   }
 
   /** Bytes of another form: a JSON line. */
@@ -86,28 +161,67 @@ export class BatchWriter {
   }
 
   flush(): void {
-    const batch = this.#batch
-    if (batch === undefined) return
-    const length = this.#length
-    this.#batch = undefined
-    this.#length = 0
-    if (length > 0) this.#write(batch.bytes, 0, length)
-    this.#pool.give(batch)
+    const run = this.#run
+    if (run !== undefined && this.#length === 0 && this.#runFits) {
+      this.#run = undefined
+      this.#write(run, this.#runStart, this.#runEnd)
+      return
+    }
+    this.#gather()
+    this.#flush()
   }
 
   /** Drops what was gathered. */
   discard(): void {
     if (this.#batch !== undefined) this.#pool.give(this.#batch)
     this.#batch = undefined
+    this.#run = undefined
     this.#length = 0
+    this.#ackEnd = 0
+  }
+
+  #flush(): void {
+    const batch = this.#batch
+    if (batch === undefined) return
+    const length = this.#length
+    this.#batch = undefined
+    this.#length = 0
+    this.#ackEnd = 0
+    if (length > 0) this.#write(batch.bytes, 0, length)
+    this.#pool.give(batch)
+  }
+
+  /** Something else follows the run, or its frames have to be changed: it moves into the batch, or goes out if it is long. */
+  #gather(): void {
+    const run = this.#run
+    if (run === undefined) return
+    this.#run = undefined
+    const length = this.#runEnd - this.#runStart
+    if (length >= UNBATCHED_BYTES && this.#length === 0 && this.#runFits) {
+      this.#write(run, this.#runStart, this.#runEnd)
+      return
+    }
+    const { bytes, view } = this.#reserve(length)
+    let at = this.#length
+    const end = (this.#length += length)
+    copyBytes(run, this.#runStart, this.#runEnd, bytes, at)
+    if (this.#runFits) return
+    for (; at < end; at += HEADER_BYTES + view.getUint16(at + 2, true) + view.getUint32(at + 4, true)) {
+      view.setUint32(at + B_OFFSET, this.#runB, true)
+    }
   }
 
   #room(bytes: number): Batch {
+    this.#gather()
+    return this.#reserve(bytes)
+  }
+
+  #reserve(bytes: number): Batch {
     const batch = this.#batch
     const needed = this.#length + bytes
     if (batch !== undefined && needed <= batch.bytes.length) return batch
     if (batch?.bytes.length === SMALL_BATCH_BYTES && needed <= BATCH_BYTES) return this.#grow(batch)
-    this.flush()
+    this.#flush()
     return (this.#batch = this.#pool.take(bytes))
   }
 

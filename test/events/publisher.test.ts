@@ -25,7 +25,8 @@ class Sink {
   }
 }
 
-const ack = (number: number, event: number): Frame => new Frame().set(KIND.PUBLISHED, 0, 0, 0, event, number, 0)
+const ack = (number: number, event: number, count = 1): Frame =>
+  new Frame().set(KIND.PUBLISHED, 0, 0, count, event, number, 0)
 const fails = (code: Code, outcome?: string) => (error: unknown) =>
   ConclaveError.is(error, code) && error.outcome === outcome
 const LONG = 'x'.repeat(200)
@@ -45,6 +46,28 @@ test('A12 what is not acknowledged is repeated by the next link, in order, and e
   for (const number of [2, 3, 4, 4, 1]) publisher.receive(ack(number, number))
   assert.deepEqual(await Promise.all(publishes), [seqOf(1, 10), seqOf(2, 2), seqOf(2, 3), seqOf(2, 4)])
   assert.equal(publisher.unacked, 0)
+})
+
+test('one acknowledgement may cover a run; what it names and was never published, or was settled, is nothing', async () => {
+  const publisher = new Publisher()
+  publisher.attach(new Sink(), 1, 0)
+  const publishes = Array.from({ length: 50 }, (_, at) => publisher.publish(at % 2 === 0 ? 'x' : 'y', 'body'))
+  publisher.receive(ack(2, 21, 3))
+  publisher.receive(ack(1, 20, 0xffff_ffff))
+  assert.equal(publisher.unacked, 0)
+  publisher.receive(ack(51, 70, 10))
+  assert.deepEqual(
+    await Promise.all(publishes),
+    publishes.map((_, at) => seqOf(1, 20 + at)),
+  )
+  // Nothing is held against the limits any more.
+  const small = new Publisher({ maxUnackedBytes: 10 })
+  small.attach(new Sink(), 1, 0)
+  for (let round = 1; round < 20; round += 2) {
+    const two = [small.publish('x', '12345'), small.publish('x', '12345')]
+    small.receive(ack(round, round, 2))
+    await Promise.all(two)
+  }
 })
 
 test('C2 what this switchboard has taken is asked for again, without its body: its acknowledgement was lost', async () => {

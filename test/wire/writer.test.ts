@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { KIND } from '../../src/wire/frame.ts'
+import { Frame, KIND } from '../../src/wire/frame.ts'
 import {
   BATCH_BYTES,
   HEADER_BYTES,
@@ -8,9 +8,10 @@ import {
   POOLED_BATCHES,
   POOLED_SMALL_BATCHES,
   SMALL_BATCH_BYTES,
+  UNBATCHED_BYTES,
 } from '../../src/wire/limits.ts'
 import { FrameReader } from '../../src/wire/reader.ts'
-import { BatchPool, BatchWriter, type Batch } from '../../src/wire/writer.ts'
+import { BatchPool, BatchWriter, writeFrame, type Batch, type EncodedFrame } from '../../src/wire/writer.ts'
 import { fields, frameOf, type Fields } from './support.ts'
 
 class SpyPool extends BatchPool {
@@ -127,6 +128,100 @@ describe('BatchWriter', () => {
     writer.text('[]\n')
     writer.flush()
     assert.deepEqual(written, ['{"é":1}\n[]\n'])
+  })
+
+  const events = (count: number, body: string, b = 7): EncodedFrame[] => {
+    const bytes = new Uint8Array(count * (HEADER_BYTES + body.length * 3))
+    const batch: Batch = { bytes, view: new DataView(bytes.buffer) }
+    let start = 0
+    return Array.from({ length: count }, (_, at) => {
+      const end = writeFrame(frameOf({ kind: KIND.EVENT, b, c: at + 1, body }), batch, start)
+      const frame = { chunk: bytes, start, end, b }
+      start = end
+      return frame
+    })
+  }
+
+  it('encoded frames side by side go out from where they lie; others are copied, and all are in order', () => {
+    const { pool, writer, writes, seen, buffers } = setUp()
+    const frames = events(10, 'body')
+    for (const frame of frames) writer.encoded(frame, 7)
+    assert.equal(writer.pendingBytes, 10 * (HEADER_BYTES + 4))
+    writer.flush()
+    assert.deepEqual([writes.length, pool.taken, buffers.has(frames[0]!.chunk)], [1, 0, true])
+    for (const at of [0, 1, 5, 4]) writer.encoded(frames[at]!, 7)
+    writer.frame(frameOf({ kind: KIND.PING, c: 99 }))
+    writer.encoded(frames[9]!, 7)
+    assert.equal(writer.pendingBytes, 5 * (HEADER_BYTES + 4) + HEADER_BYTES)
+    writer.flush()
+    assert.equal(writes.length, 2)
+    assert.deepEqual(
+      seen.map(({ c }) => c),
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 1, 2, 6, 5, 99, 10],
+    )
+    assert.equal(pool.taken, pool.given)
+  })
+
+  it('an encoded frame goes out with the b of its link, and its own bytes stay as they are', () => {
+    const { writer, seen } = setUp()
+    const frames = events(4, 'body')
+    const before = Buffer.from(frames[0]!.chunk).toString('hex')
+    for (const frame of frames) writer.encoded(frame, 8)
+    for (const frame of frames) writer.encoded(frame, 7)
+    writer.encoded({ ...frames[0]!, b: 0 }, 7)
+    writer.flush()
+    assert.deepEqual(
+      seen.map(({ b, c, body }) => [b, c, body.length]),
+      [8, 8, 8, 8, 7, 7, 7, 7, 7].map((b, at) => [b, (at % 4) + 1, 4]),
+    )
+    assert.equal(Buffer.from(frames[0]!.chunk).toString('hex'), before)
+  })
+
+  it('UNBATCHED_BYTES: a long run is written from where it lies though more follows', () => {
+    const { writer, writes, seen, buffers } = setUp()
+    const body = 'x'.repeat(UNBATCHED_BYTES / 2)
+    const frames = [...events(2, body), ...events(1, 'short')]
+    for (const frame of frames) writer.encoded(frame, 7)
+    assert.deepEqual([writes.length, buffers.has(frames[0]!.chunk)], [1, true])
+    writer.flush()
+    assert.deepEqual([writes.length, seen.length], [2, 3])
+  })
+
+  it('what was gathered is dropped, encoded frames too', () => {
+    const { writer, writes } = setUp()
+    writer.encoded(events(1, 'x')[0]!, 7)
+    writer.discard()
+    writer.flush()
+    assert.deepEqual([writer.pendingBytes, writes.length], [0, 0])
+  })
+
+  it('publishes that follow each other as events do share an acknowledgement', () => {
+    const { writer, writes, seen } = setUp()
+    const scratch = new Frame()
+    const acknowledge = (publish: number, event: number): void => writer.acknowledge(scratch, publish, event)
+    for (let at = 0; at < 5; at++) acknowledge(10 + at, 100 + at)
+    acknowledge(15, 106)
+    acknowledge(17, 107)
+    acknowledge(18, 108)
+    writer.frame(frameOf({ kind: KIND.PING, number: 1 }))
+    acknowledge(19, 109)
+    writer.encoded(events(1, 'x')[0]!, 7)
+    acknowledge(20, 110)
+    writer.flush()
+    acknowledge(21, 111)
+    writer.flush()
+    assert.equal(writes.length, 2)
+    assert.deepEqual(
+      seen.filter(({ kind }) => kind === KIND.PUBLISHED).map(({ number, b, c }) => [number, b, c]),
+      [
+        [10, 5, 100],
+        [15, 1, 106],
+        [17, 2, 107],
+        [19, 1, 109],
+        [20, 1, 110],
+        [21, 1, 111],
+      ],
+    )
   })
 
   it('a write that sends the next frame finds the writer ready', () => {

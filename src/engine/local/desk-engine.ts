@@ -1,4 +1,5 @@
-import type { ActiveSubscription, ReceivedEvent, SubscriptionRequest } from '../../events/subscriber.ts'
+import type { ActiveSubscription, SubscriptionRequest } from '../../events/subscriber.ts'
+import type { Event } from '../../events/types.ts'
 import type { Body } from '../../rpc/body.ts'
 import type { EngineCall, EngineOffer, EngineStream, HubSnapshot, Peers, PeersQuery } from '../engine.ts'
 import type { Desk } from './desk.ts'
@@ -49,7 +50,7 @@ export abstract class DeskEngine {
 
   subscribe<Out>(
     request: SubscriptionRequest,
-    deliver: (event: ReceivedEvent, missed: number, atLeast: number) => Out,
+    deliver: (event: Event, missed: number, atLeast: number) => Out,
   ): ActiveSubscription<Out> {
     return this.desk.subscribe(request, deliver)
   }

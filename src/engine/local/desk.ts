@@ -1,12 +1,8 @@
 import { ConclaveError, errorFromWire } from '../../errors/index.ts'
 import type { Verb } from '../../election/index.ts'
 import { Publisher } from '../../events/publisher.ts'
-import {
-  Subscriber,
-  type ActiveSubscription,
-  type ReceivedEvent,
-  type SubscriptionRequest,
-} from '../../events/subscriber.ts'
+import { Subscriber, type ActiveSubscription, type SubscriptionRequest } from '../../events/subscriber.ts'
+import type { Event } from '../../events/types.ts'
 import { TO_PRIMARY } from '../../rpc/address.ts'
 import { decodeBody, encodeBody, type Body } from '../../rpc/body.ts'
 import { Caller, type FrameSink } from '../../rpc/caller.ts'
@@ -176,7 +172,7 @@ export class Desk {
 
   subscribe<Out>(
     request: SubscriptionRequest,
-    deliver: (event: ReceivedEvent, missed: number, atLeast: number) => Out,
+    deliver: (event: Event, missed: number, atLeast: number) => Out,
   ): ActiveSubscription<Out> {
     this.#refuse('register')
     return this.#subscriber.subscribe(request, deliver)

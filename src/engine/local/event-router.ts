@@ -2,30 +2,18 @@ import { ConclaveError, errorToWire } from '../../errors/index.ts'
 import { numberOf, seqOf, termOf } from '../../events/position.ts'
 import { SubscriptionQueue } from '../../events/queue.ts'
 import { ReplayRing } from '../../events/ring.ts'
+import { Slab } from '../../events/slab.ts'
 import type { SubscribeBody, SubscribedBody } from '../../events/subscriber.ts'
 import { checkPattern, checkTopic, TopicMatcher } from '../../events/topics.ts'
 import { FLAG, Frame, KIND } from '../../wire/frame.ts'
-import type { MemberRef } from '../../wire/peers.ts'
+import { MAX_FRAGMENT_BYTES } from '../../wire/limits.ts'
+import { NameCache } from '../../wire/names.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
+import { leaveSlab, type Entry } from './event-entry.ts'
 import { MAX_HUB_BYTES, MAX_LINK_SUBSCRIPTIONS } from './limits.ts'
 import { MEMBER_STATE, type Port } from './port.ts'
 import type { Session } from './session.ts'
-
-/** An event as the switchboard keeps it: one copy of its own size, however many queues share it (rule B17). */
-interface Entry {
-  /** Number within the term. */
-  readonly seq: number
-  readonly bytes: number
-  readonly topic: string
-  readonly body: Uint8Array
-  readonly flags: number
-  readonly publisherSlot: number
-  readonly publisher: MemberRef
-  readonly number: number
-  readonly time: number
-  /** Queues it waits in. */
-  waiting: number
-}
+import { readSubscribe } from './subscribe-body.ts'
 
 /** One subscription of one link. */
 export interface HubSubscription {
@@ -72,6 +60,8 @@ export class EventRouter {
   readonly #options: EventRouterOptions
   readonly #matcher = new TopicMatcher<HubSubscription>()
   readonly #ring: ReplayRing<Entry>
+  readonly #slab = new Slab()
+  readonly #topics = new NameCache(checkTopic)
   readonly #frame = new Frame()
   readonly #lagging = new Set<HubSubscription>()
   readonly #maxHubBytes: number
@@ -83,7 +73,14 @@ export class EventRouter {
 
   constructor(options: EventRouterOptions) {
     this.#options = options
-    this.#ring = new ReplayRing({ maxCount: options.ringMaxCount, maxBytes: options.ringMaxBytes })
+    this.#ring = new ReplayRing({
+      maxCount: options.ringMaxCount,
+      maxBytes: options.ringMaxBytes,
+      onGone: (entry) => {
+        entry.held = false
+        if (entry.waiting > 0) leaveSlab(entry)
+      },
+    })
     this.#maxHubBytes = options.maxHubBytes ?? MAX_HUB_BYTES
   }
 
@@ -108,25 +105,28 @@ export class EventRouter {
       this.counters.repeats++
       return session.eventOf(frame.number) ?? 0
     }
-    const topic = frame.name
+    let topic: string
     try {
-      checkTopic(topic)
+      topic = this.#topicOf(frame)
     } catch (error) {
       this.counters.refused++
       const body = JSON.stringify(errorToWire(error))
-      port.send(new Frame().set(KIND.PUBLISHED, 0, 0, 0, 0, frame.number, 0).withBody(body))
+      port.send(new Frame().set(KIND.PUBLISHED, 0, 0, 1, 0, frame.number, 0).withBody(body))
       return undefined
     }
-    const number = this.#append(topic, frame.copyBody(), frame.flags & FLAG.RAW, port, frame.number, frame.time)
-    session.acknowledged(frame.number, number)
-    return number
+    const { number } = frame
+    frame.kind = KIND.EVENT
+    frame.flags &= FLAG.RAW
+    const event = this.#append(topic, frame, port)
+    session.acknowledged(number, event)
+    return event
   }
 
   /** An event of the system's own. */
   announce(publisher: Pick<Port, 'slot' | 'ref'>, topic: string, data: unknown): void {
     checkTopic(topic, 'system')
-    const body = new Frame().withBody(JSON.stringify(data)).copyBody()
-    this.#append(topic, body, 0, publisher, 0, Date.now())
+    const frame = this.#frame.set(KIND.EVENT, 0, 0, 0, 0, 0, Date.now()).withName(topic)
+    this.#append(topic, frame.withBody(JSON.stringify(data)), publisher)
   }
 
   /** Answers SUBSCRIBED, then what is replayed. A refusal is answered as well. */
@@ -207,30 +207,45 @@ export class EventRouter {
     return { events, bytes, dropped }
   }
 
-  #append(
-    topic: string,
-    body: Uint8Array,
-    flags: number,
-    publisher: Pick<Port, 'slot' | 'ref'>,
-    number: number,
-    time: number,
-  ): number {
+  #topicOf({ bytes, nameStart, nameEnd, nameText }: Frame): string {
+    if (nameText === undefined) return this.#topics.read(bytes, nameStart, nameEnd)
+    checkTopic(nameText)
+    return nameText
+  }
+
+  /** @param frame EVENT, with what its publisher said; the rest is filled in here */
+  #append(topic: string, frame: Frame, publisher: Pick<Port, 'slot' | 'ref'>): number {
+    const seq = ++this.#number
+    const subscriptions = this.#matcher.match(topic)
+    frame.a = publisher.slot
+    // Programs number their subscriptions alike: the first one's id often is everybody's.
+    frame.b = subscriptions[0]?.id ?? 0
+    frame.c = seq
+    frame.transfer = 0
+    const slab = this.#slab
+    slab.put(frame)
+    const bodyBytes = frame.bodyBytes()
     const entry: Entry = {
-      seq: ++this.#number,
-      bytes: body.length + ENTRY_OVERHEAD_BYTES,
+      seq,
+      bytes: bodyBytes + ENTRY_OVERHEAD_BYTES,
       topic,
-      body,
-      flags,
+      chunk: slab.chunk,
+      start: slab.start,
+      end: slab.end,
+      b: frame.b,
+      bodyBytes,
+      held: true,
+      flags: frame.flags,
       publisherSlot: publisher.slot,
       publisher: publisher.ref,
-      number,
-      time,
+      number: frame.number,
+      time: frame.time,
       waiting: 0,
     }
     this.counters.published++
     this.#ring.push(entry)
-    for (const subscription of this.#matcher.match(topic)) this.#offer(subscription, entry)
-    return entry.seq
+    for (const subscription of subscriptions) this.#offer(subscription, entry)
+    return seq
   }
 
   #offer(subscription: HubSubscription, entry: Entry): void {
@@ -247,12 +262,15 @@ export class EventRouter {
 
   #send(subscription: HubSubscription, port: Port, entry: Entry): void {
     if (!this.#options.isHere(entry.publisherSlot)) this.#name(port, entry)
+    this.counters.delivered++
+    const { bodyBytes } = entry
+    if (bodyBytes <= MAX_FRAGMENT_BYTES && port.sendEncoded(entry, subscription.id)) return
     const frame = this.#frame
     frame.set(KIND.EVENT, entry.flags, entry.publisherSlot, subscription.id, entry.seq, entry.number, entry.time)
     frame.nameText = entry.topic
-    frame.bytes = entry.body
-    frame.bodyEnd = entry.body.length
-    this.counters.delivered++
+    frame.bytes = entry.chunk
+    frame.bodyStart = entry.end - bodyBytes
+    frame.bodyEnd = entry.end
     const transfer = port.send(frame)
     if (transfer === undefined || transfer.ended) return
     subscription.long = transfer
@@ -318,7 +336,9 @@ export class EventRouter {
   }
 
   #share(entry: Entry): void {
-    if (entry.waiting++ === 0) this.#waitingBytes += entry.bytes
+    if (entry.waiting++ > 0) return
+    this.#waitingBytes += entry.bytes
+    if (!entry.held) leaveSlab(entry)
   }
 
   #unshare(entry: Entry): void {
@@ -421,26 +441,4 @@ export class EventRouter {
   get lastSeq(): number {
     return seqOf(this.#options.term, this.#number)
   }
-}
-
-const OVERFLOWS: ReadonlySet<unknown> = new Set([undefined, 'drop-oldest', 'drop-newest', 'disconnect'])
-
-/** @throws `INVALID_OPTION` */
-function readSubscribe(frame: Frame): SubscribeBody {
-  const body = (frame.hasBody ? JSON.parse(frame.text) : {}) as Partial<SubscribeBody>
-  const { from = 'now', maxQueued, overflow, seen } = body
-  const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
-  const named = from === 'now' || from === 'earliest'
-  const { after, last } = (typeof from === 'object' ? (from ?? {}) : {}) as { after?: unknown; last?: unknown }
-  if (!named && !(after === undefined ? count(last) : count(after) && last === undefined)) {
-    const text = 'from must be "now", "earliest", { after: seq } or { last: count }.'
-    throw new ConclaveError('INVALID_OPTION', text)
-  }
-  if (maxQueued !== undefined && !(count(maxQueued) && maxQueued > 0)) {
-    throw new ConclaveError('INVALID_OPTION', 'maxQueued must be a whole number of at least 1.')
-  }
-  if (!OVERFLOWS.has(overflow)) {
-    throw new ConclaveError('INVALID_OPTION', 'overflow must be drop-oldest, drop-newest or disconnect.')
-  }
-  return { ...body, from, seen: count(seen) ? seen : undefined }
 }

@@ -132,7 +132,7 @@ export class Hub {
   /** The primary's own member. */
   attachLocal(deliver: (frame: Frame) => void): LocalPort {
     const { primary } = this.#options
-    const port = new LocalPort(this.#nextSlot++, primary, this.#session(primary.id), deliver)
+    const port = new LocalPort(this.#nextSlot++, primary, this.#session(primary.id), deliver, this.#options.flush)
     this.#local = port
     this.#add(port)
     this.events.announce(port, '$primary.changed', primary)
@@ -379,15 +379,17 @@ export class Hub {
     port.send(this.#frame.set(KIND.GOAWAY, 0, 0, 0, 0, port.session.lastCall, 0))
   }
 
-  /** To a member that asks; one that does not read what it asks for is cut off. */
   #answer(port: Port, frame: Frame): void {
+    if (this.#reads(port)) port.send(frame)
+  }
+
+  /** A member that asks and does not read the answers is cut off. */
+  #reads(port: Port): boolean {
     const most = this.#options.limits['maxLinkBytes'] ?? MAX_LINK_BYTES
-    if (port.queuedBytes <= most) {
-      port.send(frame)
-      return
-    }
+    if (port.queuedBytes <= most) return true
     const text = `This member let ${port.queuedBytes} bytes wait unread and was cut off.`
     port.close(new ConclaveError('OVERLOADED', text))
+    return false
   }
 
   /** Tells `to` who is behind a slot, or that nobody is any more. */
@@ -405,14 +407,8 @@ export class Hub {
     const number = frame.number
     const event = this.events.publish(port, frame)
     if (event === undefined) return
-    // In the primary a publish counts as done when the kernel has it, since the process may exit next (rule B12).
-    if (port === this.#local) this.#options.flush.afterFlush(() => this.#published(port, number, event))
-    else this.#published(port, number, event)
+    if (this.#reads(port)) port.acknowledge(number, event)
     if (event >= LAST_NUMBER - 1) this.#options.onExhausted()
-  }
-
-  #published(port: Port, number: number, event: number): void {
-    this.#answer(port, this.#frame.set(KIND.PUBLISHED, 0, 0, 0, event, number, 0))
   }
 
   #offer(port: Port, frame: Frame): void {

@@ -1,7 +1,8 @@
 import type { ConclaveError } from '../../errors/index.ts'
-import type { Frame } from '../../wire/frame.ts'
+import { Frame, KIND } from '../../wire/frame.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
+import type { EncodedFrame } from '../../wire/writer.ts'
 import type { CallRecord } from './call-router.ts'
 import type { HubSubscription } from './event-router.ts'
 import type { Session } from './session.ts'
@@ -62,6 +63,19 @@ export abstract class Port {
   abstract readonly queuedBytes: number
   /** Name and body are taken before it returns. */
   abstract send(frame: Frame): OutgoingTransfer | undefined
+  /**
+   * A frame that is encoded already, with another `b`.
+   * @returns false where frames are wanted that can be read: `send` it
+   */
+  sendEncoded(_frame: EncodedFrame, _b: number): boolean {
+    return false
+  }
+
+  /** PUBLISHED, for one publish. */
+  acknowledge(publish: number, event: number): void {
+    this.send(new Frame().set(KIND.PUBLISHED, 0, 0, 1, event, publish, 0))
+  }
+
   /** False: long bodies must be whole, `open` is not to be called. */
   abstract readonly takesParts: boolean
   /** A long body that comes in parts: they are pushed into the transfer, then `pump`. */

@@ -3,6 +3,7 @@ import { errorToWire, type ConclaveError } from '../../errors/index.ts'
 import type { Channel } from '../../wire/channel.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
+import type { EncodedFrame } from '../../wire/writer.ts'
 import type { Connection } from '../../transport/transport.ts'
 import { LINK_LINGER_MS } from './limits.ts'
 import { Port } from './port.ts'
@@ -39,6 +40,15 @@ export class SocketPort extends Port {
   override send(frame: Frame): OutgoingTransfer | undefined {
     const transfer = this.closed ? undefined : this.#channel.send(frame)
     return transfer === undefined ? undefined : this.#began(transfer)
+  }
+
+  override sendEncoded(frame: EncodedFrame, b: number): boolean {
+    if (!this.closed) this.#channel.sendEncoded(frame, b)
+    return true
+  }
+
+  override acknowledge(publish: number, event: number): void {
+    if (!this.closed) this.#channel.acknowledge(publish, event)
   }
 
   override open(head: Frame): OutgoingTransfer {

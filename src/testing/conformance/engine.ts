@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { EngineStream, Engine, EngineCall, EngineOffer, EngineStatus } from '../../engine/engine.ts'
 import { ConclaveError, type Code } from '../../errors/index.ts'
-import type { ActiveSubscription, From, ReceivedEvent } from '../../events/subscriber.ts'
+import type { ActiveSubscription, From } from '../../events/subscriber.ts'
+import type { Event } from '../../events/types.ts'
 import { TO_ANY, TO_DEFAULT, TO_PRIMARY, type Target } from '../../rpc/address.ts'
 import { encodeBody } from '../../rpc/body.ts'
 import type { IncomingRequest } from '../../rpc/run.ts'
@@ -36,7 +37,7 @@ export interface EngineWorld {
   dispose(): Promise<void>
 }
 
-export interface Got extends ReceivedEvent {
+export interface Got extends Event {
   readonly missed: number
   readonly atLeast: number
 }

@@ -6,6 +6,8 @@ import { MEMBER_STATE } from '../../../src/engine/local/port.ts'
 import { Session } from '../../../src/engine/local/session.ts'
 import { Subscriber, type SubscribeBody } from '../../../src/events/subscriber.ts'
 import { Frame, KIND } from '../../../src/wire/frame.ts'
+import { FrameReader } from '../../../src/wire/reader.ts'
+import type { EncodedFrame } from '../../../src/wire/writer.ts'
 import { FakePort } from './fakes.ts'
 
 const TERM = 3
@@ -218,3 +220,37 @@ test('who published is named before its event when it is not here any more', () 
   )
   assert.equal((JSON.parse(told[0]!.text) as { id: string }).id, 'id1')
 })
+
+test('B17 an event that waits when the ring has let go of it keeps its own bytes alive and no others', () => {
+  for (const ringMaxCount of [0, 3, 1000]) {
+    const chunks: number[] = []
+    class Passing extends FakePort {
+      override sendEncoded({ chunk, start, end }: EncodedFrame): boolean {
+        chunks.push(chunk.length - (end - start))
+        this.frames.push(decoded(chunk, start, end))
+        return true
+      }
+    }
+    const events = router({ ringMaxCount })
+    const port = new Passing(1)
+    const publisher = new FakePort(2)
+    subscribe(events, port, 9, 'rare')
+    port.take()
+    port.congested = true
+    for (let number = 1; number <= 100; number++) publish(events, publisher, number, number % 10 === 0 ? 'rare' : 'x')
+    port.congested = false
+    events.pump(port)
+    assert.deepEqual(
+      port.take().map(({ number, c, name, a }) => [number, c, name, a]),
+      Array.from({ length: 10 }, (_, at) => [10 * (at + 1), 10 * (at + 1), 'rare', 2]),
+    )
+    // Those that the ring holds lie in its chunks.
+    assert.equal(chunks.filter((more) => more > 0).length, ringMaxCount === 1000 ? 10 : ringMaxCount === 3 ? 1 : 0)
+  }
+})
+
+function decoded(bytes: Uint8Array, start: number, end: number): Frame {
+  let frame: Frame | undefined
+  new FrameReader((one) => (frame = one.clone())).push(bytes, start, end)
+  return frame!
+}

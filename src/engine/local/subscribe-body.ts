@@ -1,0 +1,25 @@
+import { ConclaveError } from '../../errors/index.ts'
+import type { SubscribeBody } from '../../events/subscriber.ts'
+import type { Frame } from '../../wire/frame.ts'
+
+const OVERFLOWS: ReadonlySet<unknown> = new Set([undefined, 'drop-oldest', 'drop-newest', 'disconnect'])
+
+/** What a SUBSCRIBE asks for. @throws `INVALID_OPTION` */
+export function readSubscribe(frame: Frame): SubscribeBody {
+  const body = (frame.hasBody ? JSON.parse(frame.text) : {}) as Partial<SubscribeBody>
+  const { from = 'now', maxQueued, overflow, seen } = body
+  const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
+  const named = from === 'now' || from === 'earliest'
+  const { after, last } = (typeof from === 'object' ? (from ?? {}) : {}) as { after?: unknown; last?: unknown }
+  if (!named && !(after === undefined ? count(last) : count(after) && last === undefined)) {
+    const text = 'from must be "now", "earliest", { after: seq } or { last: count }.'
+    throw new ConclaveError('INVALID_OPTION', text)
+  }
+  if (maxQueued !== undefined && !(count(maxQueued) && maxQueued > 0)) {
+    throw new ConclaveError('INVALID_OPTION', 'maxQueued must be a whole number of at least 1.')
+  }
+  if (!OVERFLOWS.has(overflow)) {
+    throw new ConclaveError('INVALID_OPTION', 'overflow must be drop-oldest, drop-newest or disconnect.')
+  }
+  return { ...body, from, seen: count(seen) ? seen : undefined }
+}
