@@ -1,6 +1,7 @@
+import { BlockPool } from './blocks.ts'
 import type { Frame } from './frame.ts'
 import { BATCH_BYTES, HEADER_BYTES, POOLED_BATCHES, POOLED_SMALL_BATCHES, SMALL_BATCH_BYTES } from './limits.ts'
-import { copyBytes, writeText } from './text.ts'
+import { copyBytes, textBytes, writeText } from './text.ts'
 
 export interface Batch {
   readonly bytes: Uint8Array
@@ -9,6 +10,7 @@ export interface Batch {
 
 /** Batch buffers that links borrow for the length of a turn, so that a thousand idle links hold none. */
 export class BatchPool {
+  readonly blocks: BlockPool = new BlockPool()
   readonly #free: Batch[] = []
   readonly #small: Batch[] = []
 
@@ -60,23 +62,30 @@ export class BatchWriter {
       copyBytes(frame.bytes, frame.nameStart, frame.nameEnd, bytes, end)
       end += nameMost
     }
-    view.setUint16(at + 2, end - at - HEADER_BYTES, true)
+    const nameBytes = end - at - HEADER_BYTES
     const body = end
     if (bodyText !== undefined) end += writeText(bytes, bodyText, end)
     else if (bodyMost > 0) {
       copyBytes(frame.bytes, frame.bodyStart, frame.bodyEnd, bytes, end)
       end += bodyMost
     }
-    bytes[at] = frame.kind
-    bytes[at + 1] = frame.flags
-    view.setUint32(at + 4, end - body, true)
-    view.setUint32(at + 8, frame.a, true)
-    view.setUint32(at + 12, frame.b, true)
-    view.setUint32(at + 16, frame.c, true)
-    view.setUint32(at + 20, frame.transfer, true)
-    view.setFloat64(at + 24, frame.number, true)
-    view.setFloat64(at + 32, frame.time, true)
+    writeHeader(view, at, frame, nameBytes, end - body)
     this.#length = end
+  }
+
+  /**
+   * A long fragment, at once, and with no copy: header and name are written into the room that its transfer left in front
+   * of the body.
+   */
+  fragment(frame: Frame): void {
+    this.flush()
+    const { bytes, nameText } = frame
+    const nameBytes = nameText === undefined ? 0 : textBytes(nameText)
+    const at = frame.bodyStart - nameBytes - HEADER_BYTES
+    if (nameText !== undefined) writeText(bytes, nameText, at + HEADER_BYTES)
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEADER_BYTES)
+    writeHeader(view, 0, frame, nameBytes, frame.bodyEnd - frame.bodyStart)
+    this.#write(bytes, at, frame.bodyEnd)
   }
 
   /** Bytes of another form: a JSON line. */
@@ -118,4 +127,17 @@ export class BatchWriter {
     this.#pool.give(small)
     return (this.#batch = batch)
   }
+}
+
+function writeHeader(view: DataView, at: number, frame: Frame, nameBytes: number, bodyBytes: number): void {
+  view.setUint8(at, frame.kind)
+  view.setUint8(at + 1, frame.flags)
+  view.setUint16(at + 2, nameBytes, true)
+  view.setUint32(at + 4, bodyBytes, true)
+  view.setUint32(at + 8, frame.a, true)
+  view.setUint32(at + 12, frame.b, true)
+  view.setUint32(at + 16, frame.c, true)
+  view.setUint32(at + 20, frame.transfer, true)
+  view.setFloat64(at + 24, frame.number, true)
+  view.setFloat64(at + 32, frame.time, true)
 }

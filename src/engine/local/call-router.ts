@@ -134,8 +134,8 @@ export class CallRouter {
     this.counters.relayed++
     const sink = relayTo(out, callee)
     return {
-      fragment: (bytes, start, end, last, aborted) => {
-        sink.fragment(bytes, start, end, last, aborted)
+      fragment: (bytes, start, end, last, aborted, total) => {
+        sink.fragment(bytes, start, end, last, aborted, total)
         // Its callee never gets the request, and will never answer it.
         if (aborted) this.#settle(record)
       },
@@ -171,8 +171,8 @@ export class CallRouter {
     this.#answering(record, out)
     const sink = relayTo(out, record.caller)
     return {
-      fragment: (bytes, start, end, last, aborted) => {
-        sink.fragment(bytes, start, end, last, aborted)
+      fragment: (bytes, start, end, last, aborted, total) => {
+        sink.fragment(bytes, start, end, last, aborted, total)
         if (last && final && !aborted) this.#settle(record)
       },
     }
@@ -422,9 +422,10 @@ export class CallRouter {
 
 function relayTo(out: OutgoingTransfer, port: Port): FragmentSink {
   return {
-    fragment(bytes, start, end, last, aborted) {
+    fragment(bytes, start, end, last, aborted, total) {
+      if (total !== undefined) out.total = total
       if (aborted) out.abort()
-      else out.push(new Uint8Array(bytes.subarray(start, end)), last)
+      else out.push(bytes.subarray(start, end), last)
       port.pump()
     },
   }
