@@ -65,7 +65,7 @@ export class Frame {
   flags = 0
   /** A member's slot: target or sender. */
   a = 0
-  /** Subscription id, attempt, or credit in bytes, by kind. */
+  /** Subscription id, attempt, credit in bytes, or length of a whole body, by kind. */
   b = 0
   /** Target mode, event number, state of a member, or who says that a call failed, by kind. */
   c = 0
