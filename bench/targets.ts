@@ -81,7 +81,12 @@ export const TARGETS: readonly Target[] = [
       atLeast: 0.5,
     },
   ]),
-  { text: 'p50 over a direct call', of: of('relay', 'p50, one core'), over: of('relay', 'p50, one core', 'conclave, direct'), atMost: 1.9 },
+  {
+    text: 'p50 over a direct call',
+    of: of('relay', 'p50, one core'),
+    over: of('relay', 'p50, one core', 'conclave, direct'),
+    atMost: 1.9,
+  },
   ...sqliteTargets(),
   { text: '1 MiB bodies over node:net', ...over('big', 'bodies', 'node:net'), atLeast: 0.7 },
   { text: 'median to the next call, ms', of: of('failover', 'to the next call'), atMost: 30 },
