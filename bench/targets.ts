@@ -25,7 +25,8 @@ const over = (benchCase: string, metric: string, subject: string) => ({
   over: of(benchCase, metric, subject),
 })
 
-const LATENCY = 'p50 64 B'
+// On one core: where the kernel puts two processes, or three, decides more than what they do.
+const LATENCY = 'p50 64 B, one core'
 
 function sqliteTargets(): Target[] {
   const least = { full: [0.9, 4], normal: [0.35, 1.2] } as const
@@ -80,7 +81,12 @@ export const TARGETS: readonly Target[] = [
       atLeast: 0.5,
     },
   ]),
-  { text: 'p50 over a direct call', of: of('relay', 'p50'), over: of('relay', 'p50', 'conclave, direct'), atMost: 1.9 },
+  {
+    text: 'p50 over a direct call',
+    of: of('relay', 'p50, one core'),
+    over: of('relay', 'p50, one core', 'conclave, direct'),
+    atMost: 1.9,
+  },
   ...sqliteTargets(),
   { text: '1 MiB bodies over node:net', ...over('big', 'bodies', 'node:net'), atLeast: 0.7 },
   { text: 'median to the next call, ms', of: of('failover', 'to the next call'), atMost: 30 },

@@ -41,7 +41,7 @@ async function measured(processes: Processes, peer: string, subscribers: number,
   const profiled = peer === 'conclave'
   const side = (module: string, options: object, label: string) =>
     processes.side(module, options, { label: `${file}-${label}-of-${subscribers}`, profiled })
-  const hub = await serve(processes, peer, file, place, 'fanout-hub', `-of-${subscribers}`)
+  const hub = await serve(processes, peer, file, place, 'fanout-hub', { suffix: `-of-${subscribers}` })
   const publisher = await side(
     'fanout-publisher',
     { file, place, subscribers } satisfies PublisherOptions,

@@ -3,7 +3,7 @@ import { requireProgram } from '../peers/index.ts'
 import type { Latency } from '../sides/rpc-client.ts'
 import type { Case } from '../support/bench.ts'
 import type { Processes } from '../support/processes.ts'
-import { rpcPair, RPC_PEERS } from './rpc.ts'
+import { placedBothWays, rpcPair, RPC_PEERS } from './rpc.ts'
 
 const NAME = 'rpc-latency'
 const SIZES = [
@@ -25,32 +25,39 @@ export const rpcLatency: Case = {
   },
 }
 
-async function measured(processes: Processes, peer: string, count: number) {
-  const { client } = await rpcPair(processes, peer)
-  return figures((bytes) => client.ask<Latency>('latency', { bytes, count }))
+function measured(processes: Processes, peer: string, count: number) {
+  return placedBothWays(
+    (core) => rpcPair(processes, peer, core),
+    ({ client }) => figures((bytes) => client.ask<Latency>('latency', { bytes, count })),
+  )
 }
 
 /** What the kernel alone takes: two C programs with blocking calls. */
 async function cEcho(processes: Processes, count: number) {
   requireProgram('cc')
   const echo = await processes.compile('echo')
-  const path = join(processes.folder(), 'echo.sock')
-  await processes.program(echo, ['server', 'stream', path], { speaks: true })
-  return figures(async (bytes) => {
-    const text = await processes.execute(echo, ['client', 'stream', path, String(bytes), String(count)])
-    const [p50 = Number.NaN, p99 = Number.NaN] = text.split(' ').map((word) => Number(word) / 1000)
-    return { p50, p99 }
-  })
+  return placedBothWays(
+    async (core) => {
+      const path = join(processes.folder(), 'echo.sock')
+      await processes.program(echo, ['server', 'stream', path], { speaks: true, core })
+      return { path, core }
+    },
+    ({ path, core }) =>
+      figures(async (bytes) => {
+        const words = ['client', 'stream', path, String(bytes), String(count)]
+        const text = await processes.execute(echo, words, core)
+        const [p50 = Number.NaN, p99 = Number.NaN] = text.split(' ').map((word) => Number(word) / 1000)
+        return { p50, p99 }
+      }),
+  )
 }
 
-function figures(latency: (bytes: number) => Promise<Latency>) {
-  return async () => {
-    const all: Record<string, number> = {}
-    for (const [label, bytes] of SIZES) {
-      const { p50, p99 } = await latency(bytes)
-      all[`p50 ${label}`] = p50
-      all[`p99 ${label}`] = p99
-    }
-    return all
+async function figures(latency: (bytes: number) => Promise<Latency>): Promise<Record<string, number>> {
+  const all: Record<string, number> = {}
+  for (const [label, bytes] of SIZES) {
+    const { p50, p99 } = await latency(bytes)
+    all[`p50 ${label}`] = p50
+    all[`p99 ${label}`] = p99
   }
+  return all
 }

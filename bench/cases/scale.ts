@@ -31,7 +31,7 @@ async function measured(processes: Processes, peer: string, all: readonly number
   const sides = await Promise.all(
     all.map(async (links) => {
       const place = await placeFor(processes, peer)
-      const server = await serve(processes, peer, file, place, 'rpc', `-of-${links}`)
+      const server = await serve(processes, peer, file, place, 'rpc', { suffix: `-of-${links}` })
       const side = (open: number) =>
         processes.side('links', { file, place, links: open } satisfies LinksOptions, {
           label: `${file}-links-${links}`,

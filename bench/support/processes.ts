@@ -86,7 +86,7 @@ export class Side {
  */
 export type Core = 0 | 1
 
-const CAN_PIN = availableParallelism() > 1 && spawnSync('taskset', ['-c', '0,1', 'true']).status === 0
+export const CAN_PIN: boolean = availableParallelism() > 1 && spawnSync('taskset', ['-c', '0,1', 'true']).status === 0
 
 function pinned(command: string, args: readonly string[], core: Core | undefined): [string, readonly string[]] {
   return core === undefined || !CAN_PIN ? [command, args] : ['taskset', ['-c', String(core), command, ...args]]

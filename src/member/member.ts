@@ -27,6 +27,8 @@ export interface Own {
   database?: MemberDatabase | undefined
 }
 
+const NO_OPTIONS: CallOptions = {}
+
 /**
  * What `join()` returns, seen through one contract. Several may look at one engine: `with()` gives another contract,
  * `ctx.member` one whose calls inherit deadline, abort and trace of the call that is served.
@@ -89,9 +91,15 @@ export class MemberView {
     return (this.#db ??= database.view(this.#scope))
   }
 
-  async call(method: string, params?: unknown, options: CallOptions = {}): Promise<unknown> {
-    const timeoutMs = options.timeoutMs ?? specOf(this.#contract, method)?.timeoutMs ?? CALL_TIMEOUT_MS
-    return this.#engine.call(this.#request(method, params, options, timeoutMs))
+  call(method: string, params?: unknown, options: CallOptions = NO_OPTIONS): Promise<unknown> {
+    let request: EngineCall
+    try {
+      const timeoutMs = options.timeoutMs ?? specOf(this.#contract, method)?.timeoutMs ?? CALL_TIMEOUT_MS
+      request = this.#request(method, params, options, timeoutMs)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    return this.#engine.call(request)
   }
 
   stream(method: string, params?: unknown, options: CallOptions = {}): MemberStream {

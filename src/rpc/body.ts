@@ -26,7 +26,7 @@ export function encodeBody(value: unknown, what: string): Body {
 
 /** @throws `PROTOCOL` when the text is not JSON */
 export function decodeBody(frame: Frame): unknown {
-  if ((frame.flags & FLAG.RAW) !== 0) return frame.copyBody()
+  if ((frame.flags & FLAG.RAW) !== 0) return frame.takeBody()
   if (!frame.hasBody) return undefined
   const text = frame.text
   try {

@@ -2,6 +2,7 @@ import { ConclaveError, errorFromWire } from '../errors/index.ts'
 import { FLAG, Frame, KIND } from '../wire/frame.ts'
 import type { OutgoingTransfer } from '../wire/transfer.ts'
 import { sizeOf } from './body.ts'
+import { ByNumber } from './by-number.ts'
 import { MAX_CALLS_IN_FLIGHT, MAX_PENDING_BYTES, MAX_PENDING_CALLS } from './limits.ts'
 import { PendingCall, type CallSpec, type Reply } from './pending.ts'
 import type { DeadlineWheel } from './timers.ts'
@@ -41,7 +42,7 @@ export class Caller {
   readonly #wheel: DeadlineWheel
   readonly #options: CallerOptions
   /** By number, which is also the order in which they were made. */
-  readonly #pending = new Map<number, PendingCall>()
+  readonly #pending = new ByNumber<PendingCall>()
   readonly #unsent = new Set<PendingCall>()
   readonly #frame = new Frame()
   readonly counters: CallerCounters = { calls: 0, repeated: 0, timedOut: 0, unknownReplies: 0 }
@@ -79,11 +80,10 @@ export class Caller {
       return undefined
     }
     const idempotent = spec.idempotent === true ? FLAG.IDEMPOTENT : 0
-    const call = new PendingCall(++this.#number, spec, flags | idempotent, bytes, reply)
+    const call = new PendingCall(++this.#number, spec, flags | idempotent, bytes, reply, this.#expired)
     this.counters.calls++
-    this.#pending.set(call.number, call)
+    this.#pending.add(call)
     this.#bytes += bytes
-    call.onExpired = this.#expired
     if (call.deadline !== Infinity) this.#wheel.add(call.deadline, call)
     const { signal } = spec
     if (signal !== undefined) {
@@ -138,6 +138,7 @@ export class Caller {
   close(error: ConclaveError): void {
     this.#closed = error
     for (const call of this.#pending.values()) {
+      if (!this.#pending.has(call.number)) continue
       this.#cancel(call)
       const details = { cause: error.cause, outcome: call.outcome }
       this.#fail(call, new ConclaveError(error.code, error.message, details))

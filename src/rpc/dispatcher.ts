@@ -181,7 +181,7 @@ export class Dispatcher {
     }
     const run = new Run(peer, frame, method, traceparent, params)
     if (run.silent) this.#silent.add(run)
-    else peer.runs.set(run.number, run)
+    else peer.runs.add(run)
     this.#queue.push(run)
     this.#schedule()
   }

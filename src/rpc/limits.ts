@@ -22,3 +22,7 @@ export const MAX_KEPT_BYTES: number = 16 * 1024 * 1024
 export const REQUESTS_A_TURN: number = 128
 /** What an item or a kept result is counted as, beside its body. */
 export const ITEM_OVERHEAD_BYTES: number = 64
+/** Places of a table of numbers, a power of two: those that it begins with ... */
+export const LEAST_PLACES: number = 8
+/** ... and those that it grows to, by what is under way at once; the rest is looked up. */
+export const MOST_PLACES: number = 16_384

@@ -48,20 +48,29 @@ export class PendingCall {
   position = 0
   transfer: OutgoingTransfer | undefined = undefined
   onAbort: (() => void) | undefined = undefined
-  /** Set by the owner; called by the deadline wheel. */
-  onExpired: (call: PendingCall) => void = () => {}
+  place: number | undefined = undefined
+  readonly #onExpired: (call: PendingCall) => void
 
-  constructor(number: number, spec: CallSpec, flags: number, bytes: number, reply: Reply) {
+  /** @param onExpired called by the deadline wheel */
+  constructor(
+    number: number,
+    spec: CallSpec,
+    flags: number,
+    bytes: number,
+    reply: Reply,
+    onExpired: (call: PendingCall) => void,
+  ) {
     this.number = number
     this.spec = spec
     this.flags = flags
     this.bytes = bytes
     this.reply = reply
     this.deadline = spec.deadline
+    this.#onExpired = onExpired
   }
 
   expired(): void {
-    this.onExpired(this)
+    this.#onExpired(this)
   }
 
   get repeatable(): boolean {

@@ -2,6 +2,7 @@ import type { ConclaveError } from '../errors/index.ts'
 import type { Frame } from '../wire/frame.ts'
 import type { MemberRef } from '../wire/peers.ts'
 import { FLAG } from '../wire/frame.ts'
+import { ByNumber } from './by-number.ts'
 import { STREAM_WINDOW_BYTES } from './limits.ts'
 
 /** Another member, as a callee sees it: it keeps its identity while its slot changes with each term. */
@@ -10,7 +11,7 @@ export class Peer {
   /** 0 while it is not connected in this term. */
   slot = 0
   /** Its calls that run here, or whose result is kept, by number. */
-  readonly runs: Map<number, Run> = new Map()
+  readonly runs: ByNumber<Run> = new ByNumber()
 
   constructor(ref: MemberRef) {
     this.ref = ref
@@ -47,7 +48,8 @@ export class Run implements IncomingRequest {
   /** Bytes of items that may still be sent. */
   credit: number = STREAM_WINDOW_BYTES
   onCredit: (() => void) | undefined = undefined
-  onExpired: (run: Run) => void = () => {}
+  onExpired: ((run: Run) => void) | undefined = undefined
+  place: number | undefined = undefined
   #controller: AbortController | undefined
   #reason: ConclaveError | undefined
 
@@ -104,6 +106,6 @@ export class Run implements IncomingRequest {
   }
 
   expired(): void {
-    this.onExpired(this)
+    this.onExpired?.(this)
   }
 }

@@ -4,6 +4,8 @@ import { ConclaveError } from '../errors/index.ts'
 export interface DeadlineEntry {
   /** The deadline has passed and nothing that the loop could still read came in time. Called once. */
   expired(): void
+  /** The wheel's own: where it stands. One wheel at a time. */
+  place?: number | undefined
 }
 
 export interface WheelOptions {
@@ -22,8 +24,8 @@ const ENTRIES_PER_MS = 1000
 
 /**
  * The deadlines of one owner under one timer, since a timer for each call costs a tenth of the call (rule F10). Nearly
- * every entry is removed long before its time, so an entry costs one insertion and one removal in a map, and a pass over
- * all of them is made only when the earliest deadline known has come. An entry is never early; it is late by a few
+ * every entry is removed long before its time, so an entry costs an append to an array, the last one fills the place of one
+ * that leaves, and a pass over all of them is made only when the earliest deadline known has come. An entry is never early; it is late by a few
  * milliseconds, more when there are thousands.
  *
  * Rule B1: timers run before sockets are read, so what the timer finds expired is only noted. It ends two check phases
@@ -32,7 +34,9 @@ const ENTRIES_PER_MS = 1000
  */
 export class DeadlineWheel {
   readonly #now: () => number
-  readonly #entries = new Map<DeadlineEntry, number>()
+  /** In no order; their deadlines by place. */
+  readonly #entries: DeadlineEntry[] = []
+  readonly #deadlines: number[] = []
   #ref: boolean
   #timer: NodeJS.Timeout | undefined
   /** When the timer fires: no deadline lies before it. Infinity while none is set. */
@@ -47,7 +51,7 @@ export class DeadlineWheel {
   }
 
   get size(): number {
-    return this.#entries.size
+    return this.#entries.length
   }
 
   now(): number {
@@ -65,24 +69,36 @@ export class DeadlineWheel {
       this.remove(entry)
       return
     }
-    this.#entries.set(entry, deadline)
+    const place = this.#placeOf(entry)
+    if (place === undefined) {
+      entry.place = this.#entries.push(entry) - 1
+      this.#deadlines.push(deadline)
+    } else this.#deadlines[place] = deadline
     if (this.#passing) return
     if (deadline < this.#wake) this.#arm(deadline)
-    else if (this.#ref && this.#entries.size === 1) this.#timer?.ref()
+    else if (this.#ref && this.#entries.length === 1) this.#timer?.ref()
   }
 
   /** @returns false when it was not here, or has expired */
   remove(entry: DeadlineEntry): boolean {
-    if (!this.#entries.delete(entry)) return false
+    const place = this.#placeOf(entry)
+    if (place === undefined) return false
+    const last = this.#entries.pop()!
+    const deadline = this.#deadlines.pop()!
+    if (last !== entry) {
+      this.#entries[place] = last
+      this.#deadlines[place] = deadline
+      last.place = place
+    }
     // The timer stays, for the next entry; with none it must not hold the process.
-    if (this.#ref && this.#entries.size === 0) this.#timer?.unref()
+    if (this.#ref && this.#entries.length === 0) this.#timer?.unref()
     return true
   }
 
   /** From now on entries keep the process alive. */
   ref(): void {
     this.#ref = true
-    if (this.#entries.size > 0) this.#timer?.ref()
+    if (this.#entries.length > 0) this.#timer?.ref()
   }
 
   unref(): void {
@@ -93,10 +109,15 @@ export class DeadlineWheel {
   /** Forgets every entry; none of them expires. Idempotent. */
   close(): void {
     this.#closed = true
-    this.#entries.clear()
+    this.#entries.length = this.#deadlines.length = 0
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#wake = Infinity
+  }
+
+  #placeOf(entry: DeadlineEntry): number | undefined {
+    const { place } = entry
+    return place !== undefined && this.#entries[place] === entry ? place : undefined
   }
 
   #arm(wake: number): void {
@@ -104,7 +125,7 @@ export class DeadlineWheel {
     this.#wake = wake
     const delay = Math.min(LONGEST_DELAY_MS, Math.max(1, Math.ceil(wake - this.#now())))
     this.#timer = setTimeout(this.#fired, delay)
-    if (!this.#ref || this.#entries.size === 0) this.#timer.unref()
+    if (!this.#ref || this.#entries.length === 0) this.#timer.unref()
   }
 
   readonly #fired = (): void => {
@@ -126,12 +147,16 @@ export class DeadlineWheel {
   /** Only what had expired when the timer fired: what came later has not had its turn of the loop. */
   readonly #polledTwice = (cutoff: number): void => {
     const due: [DeadlineEntry, number][] = []
-    for (const found of this.#entries) if (found[1] <= cutoff) due.push(found)
+    for (const [place, entry] of this.#entries.entries()) {
+      const deadline = this.#deadlines[place]!
+      if (deadline <= cutoff) due.push([entry, deadline])
+    }
     due.sort((a, b) => a[1] - b[1])
     for (const [entry, deadline] of due) {
       // One that expires may remove or move another.
-      if (this.#entries.get(entry) !== deadline) continue
-      this.#entries.delete(entry)
+      const place = this.#placeOf(entry)
+      if (place === undefined || this.#deadlines[place] !== deadline) continue
+      this.remove(entry)
       try {
         entry.expired()
       } catch (error) {
@@ -148,13 +173,13 @@ export class DeadlineWheel {
   #rearm(): void {
     const earliest = this.#earliest()
     if (earliest === Infinity || this.#closed) return
-    const pause = PASS_MS + Math.floor(this.#entries.size / ENTRIES_PER_MS)
+    const pause = PASS_MS + Math.floor(this.#entries.length / ENTRIES_PER_MS)
     this.#arm(Math.max(earliest, this.#now() + pause))
   }
 
   #earliest(): number {
     let earliest = Infinity
-    for (const deadline of this.#entries.values()) if (deadline < earliest) earliest = deadline
+    for (const deadline of this.#deadlines) if (deadline < earliest) earliest = deadline
     return earliest
   }
 }

@@ -1,4 +1,16 @@
-import { KEPT_PIECE_BYTES } from './limits.ts'
+import { KEPT_LONG_PIECE_BYTES, KEPT_PIECE_BYTES, SPARE_PIECES } from './limits.ts'
+
+/** Long pieces that are free again: a new one each time that the kernel is full would keep the collector busy. */
+const spare: Uint8Array[] = []
+
+function pieceOf(bytes: number): Uint8Array {
+  if (bytes <= KEPT_PIECE_BYTES) return new Uint8Array(KEPT_PIECE_BYTES)
+  return bytes > KEPT_LONG_PIECE_BYTES ? new Uint8Array(bytes) : (spare.pop() ?? new Uint8Array(KEPT_LONG_PIECE_BYTES))
+}
+
+function free(piece: Uint8Array): void {
+  if (piece.length === KEPT_LONG_PIECE_BYTES && spare.length < SPARE_PIECES) spare.push(piece)
+}
 
 /** Copies of bytes that could not be sent yet, in order. */
 export interface Kept {
@@ -35,7 +47,7 @@ export class KeptBytes implements Kept {
       start += fits
     }
     if (start === end) return
-    const piece = new Uint8Array(Math.max(end - start, KEPT_PIECE_BYTES))
+    const piece = pieceOf(end - start)
     piece.set(bytes.subarray(start, end))
     // A piece that is followed by another is always full, so one `#end` is enough.
     this.#pieces.push(piece)
@@ -51,13 +63,14 @@ export class KeptBytes implements Kept {
       this.#size -= taken
       this.#start += taken
       if (this.#start < end) return 0
-      this.#pieces.shift()
+      free(this.#pieces.shift()!)
       this.#start = 0
     }
     return 0
   }
 
   clear(): void {
+    for (const piece of this.#pieces) free(piece)
     this.#pieces = []
     this.#start = this.#end = this.#size = 0
   }

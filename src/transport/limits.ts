@@ -3,6 +3,10 @@ export const KERNEL_BUFFER_BYTES = 212_992
 
 /** Kept bytes are gathered in pieces of at least this size. */
 export const KEPT_PIECE_BYTES = 16_384
+/** ... or of this one, for what does not fit it: the rest of a long body's fragment. */
+export const KEPT_LONG_PIECE_BYTES = 98_304
+/** Long pieces kept for reuse by all connections. */
+export const SPARE_PIECES = 8
 
 /** How long accepting pauses after a failed accept (out of descriptors): the waiting connection would wake us at once. */
 export const ACCEPT_PAUSE_MS = 100

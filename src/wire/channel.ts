@@ -1,6 +1,8 @@
 import { ConclaveError } from '../errors/index.ts'
 import { FLAG, Frame, KIND } from './frame.ts'
 import {
+  EARLY_WRITE_BYTES,
+  LONG_FRAGMENT_BYTES,
   MAX_BODY_BYTES,
   MAX_FRAGMENT_BYTES,
   MAX_JOINED_BYTES,
@@ -9,7 +11,7 @@ import {
   TRANSFER_WINDOW_BYTES,
 } from './limits.ts'
 import { FrameReader } from './reader.ts'
-import { encodeText, textBytes } from './text.ts'
+import { textBytes } from './text.ts'
 import { Assembly, OutgoingTransfer, type FragmentSink } from './transfer.ts'
 import { BatchWriter, type BatchPool, type EncodedFrame } from './writer.ts'
 
@@ -111,6 +113,7 @@ export class Channel {
     const bytes = bodyBytes(frame)
     if (bytes > MAX_FRAGMENT_BYTES) return this.#sendLong(frame, bytes)
     this.#writer.frame(frame)
+    if (this.#writer.pendingBytes >= EARLY_WRITE_BYTES && isOfCall(frame.kind)) this.#writer.flush()
     this.#schedule()
     return undefined
   }
@@ -138,7 +141,7 @@ export class Channel {
     const copy = new Frame()
       .set(head.kind, head.flags & ~FLAG.MORE, head.a, head.b, head.c, head.number, head.time)
       .withName(head.name)
-    return this.#start(new OutgoingTransfer(this.#transferId(), copy))
+    return this.#start(new OutgoingTransfer(this.#transferId(), copy, undefined, this.#options.pool.blocks))
   }
 
   /** The other side's limit, told in the handshake: no more is sent to it, and what it lets pass is taken. */
@@ -201,8 +204,8 @@ export class Channel {
     const head = new Frame()
       .set(frame.kind, frame.flags, frame.a, frame.b, frame.c, frame.number, frame.time)
       .withName(frame.name)
-    const body = frame.bodyText === undefined ? frame.copyBody() : encodeText(frame.bodyText)
-    return this.#start(new OutgoingTransfer(this.#transferId(), head, body))
+    const body = frame.bodyText ?? frame.bytes.subarray(frame.bodyStart, frame.bodyEnd)
+    return this.#start(new OutgoingTransfer(this.#transferId(), head, body, this.#options.pool.blocks))
   }
 
   #start(transfer: OutgoingTransfer): OutgoingTransfer {
@@ -223,12 +226,17 @@ export class Channel {
     for (const transfer of this.#out.values()) {
       if (this.#blocked) return
       if (!transfer.ready) continue
-      if (transfer.next(this.#scratch)) this.#writer.frame(this.#scratch)
+      if (transfer.next(this.#scratch)) this.#write(this.#scratch)
       this.#out.delete(transfer.id)
       // Behind the others, where this loop comes to it again, or the next turn does.
       if (transfer.spent) this.#finished(transfer)
       else this.#out.set(transfer.id, transfer)
     }
+  }
+
+  #write(fragment: Frame): void {
+    if (fragment.bodyEnd - fragment.bodyStart < LONG_FRAGMENT_BYTES) this.#writer.frame(fragment)
+    else this.#writer.fragment(fragment)
   }
 
   #finished(transfer: OutgoingTransfer): void {
@@ -283,11 +291,12 @@ export class Channel {
     if (incoming.received > incoming.granted) {
       throw new ConclaveError('PROTOCOL', `Transfer ${id} exceeds its window of ${TRANSFER_WINDOW_BYTES} bytes.`)
     }
+    const total = frame.kind === KIND.CHUNK ? frame.b : 0
     const joins = this.#joining.has(id)
     if (joins) this.#joined += bytes
     if (last) this.#in.delete(id)
     if (last && joins) this.#whole(id, incoming.received)
-    incoming.sink.fragment(frame.bytes, frame.bodyStart, frame.bodyEnd, last, aborted)
+    incoming.sink.fragment(frame.bytes, frame.bodyStart, frame.bodyEnd, last, aborted, total)
   }
 
   /** A joined body grows: its sender may go on while there is room for all of them, or it is the oldest. */
@@ -319,6 +328,10 @@ export class Channel {
     incoming.owed = 0
     this.send(frame)
   }
+}
+
+function isOfCall(kind: number): boolean {
+  return kind === KIND.REQUEST || kind === KIND.RESPONSE
 }
 
 /** Exact only where it matters: a text that surely fits a fragment is not measured. */

@@ -65,7 +65,7 @@ export class Frame {
   flags = 0
   /** A member's slot: target or sender. */
   a = 0
-  /** Subscription id, attempt, or credit in bytes, by kind. */
+  /** Subscription id, attempt, credit in bytes, or length of a whole body, by kind. */
   b = 0
   /** Target mode, event number, state of a member, or who says that a call failed, by kind. */
   c = 0
@@ -82,6 +82,8 @@ export class Frame {
   bodyEnd = 0
   nameText: string | undefined = undefined
   bodyText: string | undefined = undefined
+  /** The body is all of `bytes`, and nobody else's: whoever takes it need not copy it. */
+  ownsBody = false
 
   /** Starts a new frame in this object; every field is set or cleared. */
   set(kind: number, flags: number, a: number, b: number, c: number, number: number, time: number): this {
@@ -97,6 +99,7 @@ export class Frame {
     this.nameStart = this.nameEnd = this.bodyStart = this.bodyEnd = 0
     this.nameText = undefined
     this.bodyText = undefined
+    this.ownsBody = false
     return this
   }
 
@@ -125,6 +128,7 @@ export class Frame {
     this.bodyStart = 0
     this.bodyEnd = bytes.length
     this.bodyText = undefined
+    this.ownsBody = false
     return this
   }
 
@@ -153,6 +157,13 @@ export class Frame {
   copyBody(): Uint8Array<ArrayBuffer> {
     if (this.bodyText === undefined) return new Uint8Array(this.bytes.subarray(this.bodyStart, this.bodyEnd))
     return encodeText(this.bodyText)
+  }
+
+  /** The body for its reader to keep: the bytes themselves, to the first that asks, when the frame owns them. */
+  takeBody(): Uint8Array<ArrayBuffer> {
+    if (!this.ownsBody) return this.copyBody()
+    this.ownsBody = false
+    return this.bytes as Uint8Array<ArrayBuffer>
   }
 
   /** A copy with its own name and body. */

@@ -1,5 +1,5 @@
 import { ConclaveError } from '../errors/index.ts'
-import { Frame, KIND } from './frame.ts'
+import { FLAG, Frame, KIND } from './frame.ts'
 import { HEADER_BYTES, MAX_FRAGMENT_BYTES, MAX_NAME_BYTES } from './limits.ts'
 import { copyBytes } from './text.ts'
 
@@ -8,7 +8,8 @@ for (const kind of Object.values(KIND)) KNOWN[kind] = 1
 
 /**
  * Bytes in, frames out, in any fragmentation. Frames are parsed where they lie; only a frame that is cut by the end
- * of a chunk is copied, so a reader never holds more than one frame.
+ * of a chunk is copied, so a reader never holds more than one frame. A fragment of a transfer that is cut is not even
+ * held: what is there of its body is handed over, and the rest as CHUNK frames of the same transfer.
  */
 export class FrameReader {
   readonly #frame = new Frame()
@@ -17,6 +18,10 @@ export class FrameReader {
   #viewOf: Uint8Array | undefined
   #partial: Uint8Array | undefined
   #held = 0
+  /** Of a fragment that was cut: body bytes to come, its transfer, and the flags of its end. */
+  #left = 0
+  #leftTransfer = 0
+  #leftFlags = 0
 
   constructor(onFrame: (frame: Frame) => void) {
     this.#onFrame = onFrame
@@ -32,13 +37,19 @@ export class FrameReader {
     let at = start
     if (this.#held > 0) at = this.#complete(bytes, start, end)
     while (at < end) {
+      if (this.#left > 0) {
+        at = this.#rest(bytes, at, end)
+        continue
+      }
       const length = end - at < HEADER_BYTES ? undefined : this.#frameLength(bytes, at)
       if (length === undefined || end - at < length) {
         if (KNOWN[bytes[at]!] !== 1) throw unknownKind(bytes[at]!)
-        this.#hold(bytes, at, end, length ?? HEADER_BYTES)
+        const least = length === undefined ? HEADER_BYTES : this.#leastLength(bytes, at, length)
+        if (end - at >= least) this.#emit(bytes, at, end)
+        else this.#hold(bytes, at, end, least)
         return
       }
-      this.#emit(bytes, at)
+      this.#emit(bytes, at, end)
       at += length
     }
   }
@@ -50,13 +61,13 @@ export class FrameReader {
       at += this.#append(bytes, at, end, HEADER_BYTES)
       if (this.#held < HEADER_BYTES) return end
     }
-    const length = this.#frameLength(this.#partial!, 0)
+    const length = this.#leastLength(this.#partial!, 0, this.#frameLength(this.#partial!, 0))
     at += this.#append(bytes, at, end, length)
     if (this.#held < length) return end
     const whole = this.#partial!
     this.#partial = undefined
     this.#held = 0
-    this.#emit(whole, 0)
+    this.#emit(whole, 0, length)
     return at
   }
 
@@ -106,7 +117,27 @@ export class FrameReader {
     return HEADER_BYTES + nameBytes + bodyBytes
   }
 
-  #emit(bytes: Uint8Array, at: number): void {
+  /** How much of a frame must be there before it is handed over: of a fragment, what comes before its body. */
+  #leastLength(bytes: Uint8Array, at: number, length: number): number {
+    if (bytes[at] !== KIND.CHUNK && (bytes[at + 1]! & FLAG.MORE) === 0) return length
+    return HEADER_BYTES + this.#dataView(bytes).getUint16(at + 2, true)
+  }
+
+  /** More of a fragment that was cut. @returns where it ends here */
+  #rest(bytes: Uint8Array, start: number, end: number): number {
+    const taken = Math.min(this.#left, end - start)
+    this.#left -= taken
+    const frame = this.#frame.set(KIND.CHUNK, this.#left > 0 ? FLAG.MORE : this.#leftFlags, 0, 0, 0, 0, 0)
+    frame.transfer = this.#leftTransfer
+    frame.bytes = bytes
+    frame.bodyStart = start
+    frame.bodyEnd = start + taken
+    this.#onFrame(frame)
+    return start + taken
+  }
+
+  /** @param end of the bytes; the body of a fragment may go on behind it */
+  #emit(bytes: Uint8Array, at: number, end: number): void {
     const view = this.#dataView(bytes)
     const frame = this.#frame
     const nameStart = at + HEADER_BYTES
@@ -126,12 +157,20 @@ export class FrameReader {
     frame.bodyEnd = nameEnd + view.getUint32(at + 4, true)
     frame.nameText = undefined
     frame.bodyText = undefined
+    frame.ownsBody = false
     // What is not a number compares as false with everything: no deadline would pass, no repeat be noticed.
     if (!(frame.number >= 0 && frame.number <= Number.MAX_SAFE_INTEGER) || frame.time !== frame.time) {
       throw new ConclaveError(
         'PROTOCOL',
         `A frame has number ${frame.number} and time ${frame.time}; the link is closed.`,
       )
+    }
+    if (frame.bodyEnd > end) {
+      this.#left = frame.bodyEnd - end
+      this.#leftTransfer = frame.transfer
+      this.#leftFlags = frame.flags & (FLAG.MORE | FLAG.ABORTED)
+      frame.bodyEnd = end
+      frame.flags = (frame.flags & ~FLAG.ABORTED) | FLAG.MORE
     }
     this.#onFrame(frame)
   }

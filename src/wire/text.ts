@@ -9,6 +9,7 @@ interface NodeBufferPrototype {
 }
 interface NodeBufferConstructor {
   readonly prototype: NodeBufferPrototype
+  allocUnsafeSlow(bytes: number): Uint8Array<ArrayBuffer>
   byteLength(text: string): number
 }
 declare const TextEncoder: new () => {
@@ -51,4 +52,9 @@ export function encodeText(text: string): Uint8Array<ArrayBuffer> {
 export function copyBytes(from: Uint8Array, start: number, end: number, to: Uint8Array, offset: number): void {
   if (nodeCopy === undefined) to.set(from.subarray(start, end), offset)
   else nodeCopy.call(from, to, offset, start, end)
+}
+
+/** An array of its own whose bytes may be anything: the caller writes all of them. */
+export function bareBytes(bytes: number): Uint8Array<ArrayBuffer> {
+  return NodeBuffer === undefined ? new Uint8Array(bytes) : new Uint8Array(NodeBuffer.allocUnsafeSlow(bytes).buffer)
 }

@@ -1,8 +1,17 @@
 import { FLAG, Frame, KIND } from './frame.ts'
-import { MAX_FRAGMENT_BYTES, TRANSFER_WINDOW_BYTES } from './limits.ts'
-import { copyBytes } from './text.ts'
+import type { BlockPool } from './blocks.ts'
+import { BLOCK_BYTES, FORETOLD_FACTOR, HEADER_BYTES, MAX_FRAGMENT_BYTES, TRANSFER_WINDOW_BYTES } from './limits.ts'
+import { bareBytes, copyBytes, textBytes, writeText } from './text.ts'
 
 const EMPTY = new Uint8Array(0)
+
+/** Bytes on their way out, with room in front of them for a fragment's header; what was sent of them is such room too. */
+interface Part {
+  readonly bytes: Uint8Array
+  /** Where what has not gone out begins, and where all of it ends. */
+  at: number
+  readonly end: number
+}
 
 /**
  * A body on its way out in fragments. It takes part in the channel's round-robin while it has bytes and window; a
@@ -12,8 +21,12 @@ export class OutgoingTransfer {
   readonly id: number
   /** Header and name of the message; the first fragment carries them. */
   readonly #head: Frame
-  readonly #parts: Uint8Array[] = []
-  #offset = 0
+  readonly #blocks: BlockPool | undefined
+  readonly #parts: Part[] = []
+  /** Went out with the last fragment; its block is free when that is written. */
+  #written: Part | undefined
+  /** Of the whole body, where that is known: its receiver makes room for it. */
+  total = 0
   #window = TRANSFER_WINDOW_BYTES
   #started = false
   #complete: boolean
@@ -26,12 +39,23 @@ export class OutgoingTransfer {
   /** Once: the last fragment was written, so that what is sent from here follows it; or the transfer was given up. */
   onEnd: (() => void) | undefined = undefined
 
-  /** @param body the whole of it, or nothing when `push` brings it part by part */
-  constructor(id: number, head: Frame, body?: Uint8Array) {
+  /**
+   * @param body the whole of it, which is copied; nothing when `push` brings it part by part
+   * @param blocks where the memory of bytes comes from and goes back to
+   */
+  constructor(id: number, head: Frame, body?: Uint8Array | string, blocks?: BlockPool) {
     this.id = id
     this.#head = head
+    this.#blocks = blocks
     this.#complete = body !== undefined
-    if (body !== undefined) this.#parts.push(body)
+    if (typeof body === 'string') {
+      this.total = textBytes(body)
+      const part = this.#part(this.total)
+      writeText(part.bytes, body, part.at)
+    } else if (body !== undefined) {
+      this.total = body.length
+      this.#copy(body)
+    }
   }
 
   get head(): Frame {
@@ -42,13 +66,13 @@ export class OutgoingTransfer {
     return this.#ended
   }
 
-  /** Adds a part of a relayed body; the transfer keeps it. */
-  push(part: Uint8Array, last: boolean): void {
+  /** Adds a part of a relayed body, which is copied. */
+  push(bytes: Uint8Array, last: boolean): void {
     if (this.#ended || this.#aborted) {
-      this.onTaken?.(part.length)
+      this.onTaken?.(bytes.length)
       return
     }
-    if (part.length > 0) this.#parts.push(part)
+    this.#copy(bytes)
     if (last) this.#complete = true
   }
 
@@ -76,6 +100,7 @@ export class OutgoingTransfer {
 
   /** Writes the next fragment into `frame`. Call only when `ready`. @returns false when nothing need be sent */
   next(frame: Frame): boolean {
+    this.#freeWritten()
     if (this.#aborted) {
       this.#spent = true
       if (!this.#started) return false
@@ -83,22 +108,22 @@ export class OutgoingTransfer {
       return true
     }
     const part = this.#parts[0]
-    const from = this.#offset
-    const to = part === undefined ? 0 : Math.min(part.length, from + MAX_FRAGMENT_BYTES, from + this.#window)
-    if (part !== undefined && to === part.length) {
-      this.#parts.shift()
-      this.#offset = 0
-    } else this.#offset = to
+    const from = part === undefined ? 0 : part.at
+    const to = part === undefined ? 0 : Math.min(part.end, from + MAX_FRAGMENT_BYTES, from + this.#window)
+    if (part !== undefined) {
+      part.at = to
+      if (to === part.end) this.#written = this.#parts.shift()
+    }
     const last = this.#complete && this.#parts.length === 0
     const head = this.#head
-    if (this.#started) frame.set(KIND.CHUNK, 0, 0, 0, 0, 0, 0)
+    if (this.#started) frame.set(KIND.CHUNK, 0, 0, this.total, 0, 0, 0)
     else frame.set(head.kind, head.flags & ~FLAG.MORE, head.a, head.b, head.c, head.number, head.time)
     if (!this.#started) frame.nameText = head.name
     this.#started = true
     frame.transfer = this.id
     if (!last) frame.flags |= FLAG.MORE
     if (part !== undefined) {
-      frame.bytes = part
+      frame.bytes = part.bytes
       frame.bodyStart = from
       frame.bodyEnd = to
       this.#window -= to - from
@@ -112,24 +137,57 @@ export class OutgoingTransfer {
   close(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#freeWritten()
     this.#drop()
     this.onEnd?.()
   }
 
+  #copy(bytes: Uint8Array): void {
+    for (let from = 0; from < bytes.length; from += MAX_FRAGMENT_BYTES) {
+      const to = Math.min(bytes.length, from + MAX_FRAGMENT_BYTES)
+      const part = this.#part(to - from)
+      copyBytes(bytes, from, to, part.bytes, part.at)
+    }
+  }
+
+  /** Room for a part; the first fragment takes its name along. Short ones are left to the collector. */
+  #part(bytes: number): Part {
+    const at = HEADER_BYTES + (this.#started || this.#parts.length > 0 ? 0 : textBytes(this.#head.name))
+    const long = bytes > MAX_FRAGMENT_BYTES / 2 && bytes <= MAX_FRAGMENT_BYTES
+    const block = long ? this.#blocks?.take() : undefined
+    const part: Part = { bytes: block ?? bareBytes(at + bytes), at, end: at + bytes }
+    this.#parts.push(part)
+    return part
+  }
+
   /** The side that sent these parts waits for their window, whatever becomes of them. */
   #drop(): void {
-    let bytes = -this.#offset
-    for (const part of this.#parts) bytes += part.length
+    let bytes = 0
+    for (const part of this.#parts) {
+      bytes += part.end - part.at
+      this.#free(part)
+    }
     this.#parts.length = 0
-    this.#offset = 0
     if (bytes > 0) this.onTaken?.(bytes)
+  }
+
+  #freeWritten(): void {
+    if (this.#written !== undefined) this.#free(this.#written)
+    this.#written = undefined
+  }
+
+  #free(part: Part): void {
+    if (part.bytes.length === BLOCK_BYTES) this.#blocks?.give(part.bytes)
   }
 }
 
 /** Where the fragments of an incoming transfer go. */
 export interface FragmentSink {
-  /** `bytes` are valid only during the call. `aborted` ends the transfer without its message. */
-  fragment(bytes: Uint8Array, start: number, end: number, last: boolean, aborted: boolean): void
+  /**
+   * `bytes` are valid only during the call. `aborted` ends the transfer without its message. `total` is what the sender
+   * says that the whole body has, 0 when it does not.
+   */
+  fragment(bytes: Uint8Array, start: number, end: number, last: boolean, aborted: boolean, total?: number): void
 }
 
 /** Joins the fragments of one incoming message, in one buffer: a peer that sends it byte by byte costs no more. */
@@ -148,10 +206,10 @@ export class Assembly implements FragmentSink {
     this.#done = done
   }
 
-  fragment(bytes: Uint8Array, start: number, end: number, last: boolean, aborted: boolean): void {
+  fragment(bytes: Uint8Array, start: number, end: number, last: boolean, aborted: boolean, total = 0): void {
     if (aborted) return
     if (end > start) {
-      this.#room(this.#bytes + end - start)
+      this.#room(this.#bytes + end - start, total)
       copyBytes(bytes, start, end, this.#buffer, this.#bytes)
       this.#bytes += end - start
       this.#taken(end - start)
@@ -159,12 +217,15 @@ export class Assembly implements FragmentSink {
     if (!last) return
     this.#head.bytes = this.#buffer
     this.#head.bodyEnd = this.#bytes
+    this.#head.ownsBody = this.#bytes === this.#buffer.length
     this.#done(this.#head)
   }
 
-  #room(bytes: number): void {
+  /** For all that is foretold, as far as enough has come to believe it. */
+  #room(bytes: number, total: number): void {
     if (bytes <= this.#buffer.length) return
-    const grown = new Uint8Array(Math.max(bytes, this.#buffer.length * 2))
+    const foretold = Math.min(total, bytes * FORETOLD_FACTOR)
+    const grown = bareBytes(foretold >= bytes ? foretold : Math.max(bytes, this.#buffer.length * 2))
     copyBytes(this.#buffer, 0, this.#bytes, grown, 0)
     this.#buffer = grown
   }

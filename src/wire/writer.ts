@@ -1,3 +1,4 @@
+import { BlockPool } from './blocks.ts'
 import { KIND, type Frame } from './frame.ts'
 import {
   BATCH_BYTES,
@@ -7,7 +8,7 @@ import {
   POOLED_SMALL_BATCHES,
   SMALL_BATCH_BYTES,
 } from './limits.ts'
-import { copyBytes, writeText } from './text.ts'
+import { copyBytes, textBytes, writeText } from './text.ts'
 
 export interface Batch {
   readonly bytes: Uint8Array
@@ -16,6 +17,7 @@ export interface Batch {
 
 /** Batch buffers that links borrow for the length of a turn, so that a thousand idle links hold none. */
 export class BatchPool {
+  readonly blocks: BlockPool = new BlockPool()
   readonly #free: Batch[] = []
   readonly #small: Batch[] = []
 
@@ -66,17 +68,21 @@ export function writeFrame(frame: Frame, { bytes, view }: Batch, at: number): nu
       end += bodyEnd - bodyStart
     }
   }
-  bytes[at] = frame.kind
-  bytes[at + 1] = frame.flags
-  view.setUint16(at + 2, body - start, true)
-  view.setUint32(at + 4, end - body, true)
+  writeHeader(view, at, frame, body - start, end - body)
+  return end
+}
+
+function writeHeader(view: DataView, at: number, frame: Frame, nameBytes: number, bodyBytes: number): void {
+  view.setUint8(at, frame.kind)
+  view.setUint8(at + 1, frame.flags)
+  view.setUint16(at + 2, nameBytes, true)
+  view.setUint32(at + 4, bodyBytes, true)
   view.setUint32(at + 8, frame.a, true)
   view.setUint32(at + B_OFFSET, frame.b, true)
   view.setUint32(at + 16, frame.c, true)
   view.setUint32(at + 20, frame.transfer, true)
   view.setFloat64(at + 24, frame.number, true)
   view.setFloat64(at + 32, frame.time, true)
-  return end
 }
 
 /** Where field `b` lies in a frame. */
@@ -152,6 +158,21 @@ export class BatchWriter {
     }
     this.#ackNext = publish + 1
     this.#ackNextEvent = event + 1
+  }
+
+  /**
+   * A long fragment, at once, and with no copy: header and name are written into the room that its transfer left in front
+   * of the body.
+   */
+  fragment(frame: Frame): void {
+    this.flush()
+    const { bytes, nameText } = frame
+    const nameBytes = nameText === undefined ? 0 : textBytes(nameText)
+    const at = frame.bodyStart - nameBytes - HEADER_BYTES
+    if (nameText !== undefined) writeText(bytes, nameText, at + HEADER_BYTES)
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at, HEADER_BYTES)
+    writeHeader(view, 0, frame, nameBytes, frame.bodyEnd - frame.bodyStart)
+    this.#write(bytes, at, frame.bodyEnd)
   }
 
   /** Bytes of another form: a JSON line. */

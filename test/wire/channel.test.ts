@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { Channel } from '../../src/wire/channel.ts'
 import { FLAG, Frame, KIND } from '../../src/wire/frame.ts'
 import {
+  EARLY_WRITE_BYTES,
   HEADER_BYTES,
   MAX_BODY_BYTES,
   MAX_FRAGMENT_BYTES,
@@ -146,7 +147,10 @@ describe('Channel: transfers', () => {
     pipe.a.send(long(2))
     pipe.a.send(small(3))
     pipe.run()
-    assert.deepEqual(seen, ['whole 3', 'part 1', 'part 2', 'part 1', 'part 2', 'last 1', 'last 2'])
+    // A fragment may come in parts.
+    const turns = seen.filter((what, at) => what !== seen[at - 1])
+    const expected = ['whole 3', 'part 1', 'part 2', 'part 1', 'part 2', 'part 1', 'last 1', 'part 2', 'last 2']
+    assert.deepEqual(turns, expected)
   })
 
   it('what onEnd sends follows the last fragment', () => {
@@ -292,12 +296,29 @@ describe('Channel: transfers', () => {
     assert.ok(turns.above > 10 && turns.parts > 10, JSON.stringify(turns))
   })
 
+  it('frames of calls leave before the turn is over once there are EARLY_WRITE_BYTES of them; events wait for its end', () => {
+    const pipe = new Pipe()
+    const body = 'x'.repeat(500)
+    const frame = new Frame()
+    const fill = (kind: number): number => {
+      const before = pipe.toB.writes
+      for (let bytes = 0; bytes < 3 * EARLY_WRITE_BYTES; bytes += body.length) {
+        pipe.a.send(frame.set(kind, 0, 0, 0, 0, 1, 0).withName('m').withBody(body))
+      }
+      return pipe.toB.writes - before
+    }
+    assert.equal(fill(KIND.EVENT), 0)
+    pipe.run()
+    assert.ok(fill(KIND.REQUEST) >= 3)
+    pipe.run()
+  })
+
   it('after a refused write it waits for drained()', () => {
     const pipe = new Pipe({ capacity: 1 })
     pipe.toB.stopped = true
     pipe.a.send(long(1, 2 * TRANSFER_WINDOW_BYTES))
     pipe.run()
-    assert.deepEqual([pipe.a.congested, pipe.toB.writes], [true, 2])
+    assert.deepEqual([pipe.a.congested, pipe.toB.writes], [true, 1])
     pipe.toB.stopped = false
     pipe.run()
     assert.deepEqual([pipe.a.congested, numbers(pipe.received.b)], [false, [1]])

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { KIND, type Frame } from '../../src/wire/frame.ts'
+import { FLAG, KIND, type Frame } from '../../src/wire/frame.ts'
 import { HEADER_BYTES, MAX_FRAGMENT_BYTES, MAX_NAME_BYTES } from '../../src/wire/limits.ts'
 import { FrameReader } from '../../src/wire/reader.ts'
 import {
@@ -52,9 +52,46 @@ describe('FrameReader', () => {
         fc.constantFrom(1, 2, 39, 40, 41, 500, 5000),
         (list, seed, most) => {
           const random = randomOf(seed)
-          const frames = list.map(frameOf)
+          const frames = list.filter(({ kind }) => kind !== KIND.CHUNK).map(frameOf)
+          for (const frame of frames) frame.flags &= ~FLAG.MORE
           const { seen } = read(encode(...frames), () => 1 + Math.floor(random() * most))
           assert.deepEqual(seen, frames.map(fields))
+        },
+      ),
+    )
+  })
+
+  it('hands a fragment that is cut over in parts, as CHUNK frames of its transfer, and holds nothing of its body', () => {
+    fc.assert(
+      fc.property(
+        fc.array(anyRawFields, { maxLength: 20 }),
+        fc.integer(),
+        fc.constantFrom(1, 2, 39, 40, 41, 500, 5000),
+        (list, seed, most) => {
+          const random = randomOf(seed)
+          const frames = list.map((of, transfer) => {
+            const frame = frameOf({ ...of, transfer })
+            if (frame.kind !== KIND.CHUNK) frame.flags |= FLAG.MORE
+            return frame
+          })
+          const { seen, mostHeld } = read(encode(...frames), () => 1 + Math.floor(random() * most))
+          const parts = Map.groupBy(seen, ({ transfer }) => transfer)
+          assert.equal(parts.size, frames.length)
+          for (const [transfer, frame] of frames.entries()) {
+            const [first, ...others] = parts.get(transfer)!
+            const last = others.at(-1) ?? first!
+            const ends = FLAG.MORE | FLAG.ABORTED
+            assert.equal(last.flags & ends, frame.flags & ends)
+            for (const part of [first!, ...others].slice(0, -1)) assert.equal(part.flags & ends, FLAG.MORE)
+            for (const { kind } of others) assert.equal(kind, KIND.CHUNK)
+            const { body, flags, ...head } = fields(frame)
+            assert.deepEqual(
+              { ...first, flags: first!.flags & ~ends, body: '' },
+              { ...head, flags: flags & ~ends, body: '' },
+            )
+            assert.equal([first!, ...others].map((part) => part.body).join(''), body)
+          }
+          assert.ok(mostHeld < HEADER_BYTES + MAX_NAME_BYTES)
         },
       ),
     )

@@ -17,7 +17,7 @@ export interface Fields {
   readonly number: number
   readonly time: number
   readonly name: string
-  /** Text, or bytes as hex. */
+  /** Text; bytes, and any part of a body, as hex. */
   readonly body: string
 }
 
@@ -31,7 +31,7 @@ export const fields = (frame: Frame): Fields => ({
   number: frame.number,
   time: frame.time,
   name: frame.name,
-  body: frame.raw ? Buffer.from(frame.copyBody()).toString('hex') : frame.text,
+  body: frame.raw || frame.kind === KIND.CHUNK ? Buffer.from(frame.copyBody()).toString('hex') : frame.text,
 })
 
 export function frameOf(of: Partial<Fields> & { readonly kind: number }): Frame {

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
+import { describe, it, test } from 'node:test'
+import { BlockPool } from '../../src/wire/blocks.ts'
 import { FLAG, Frame, KIND } from '../../src/wire/frame.ts'
-import { MAX_FRAGMENT_BYTES, TRANSFER_WINDOW_BYTES } from '../../src/wire/limits.ts'
+import {
+  BLOCK_BYTES,
+  FORETOLD_FACTOR,
+  IDLE_BLOCKS,
+  MAX_FRAGMENT_BYTES,
+  POOLED_BLOCKS,
+  TRANSFER_WINDOW_BYTES,
+} from '../../src/wire/limits.ts'
 import { Assembly, OutgoingTransfer } from '../../src/wire/transfer.ts'
 import { fields, frameOf } from './support.ts'
 
@@ -169,4 +177,56 @@ describe('Assembly', () => {
     assert.ok(taken < 20 * size, `${taken} bytes for a body of ${size}`)
     assembly.fragment(byte, 0, 0, true, false)
   })
+})
+
+test('memory of long bodies goes back to its pool when it is written, and little of it is kept when nothing is sent', () => {
+  const blocks = new BlockPool()
+  const free: Uint8Array[] = []
+  const give = blocks.give.bind(blocks)
+  blocks.give = (block) => {
+    free.push(block)
+    give(block)
+  }
+  const frame = new Frame()
+  const body = new Uint8Array((POOLED_BLOCKS + 10) * MAX_FRAGMENT_BYTES).fill(7)
+  const transfer = new OutgoingTransfer(1, head(), body, blocks)
+  transfer.grant(body.length)
+  transfer.next(frame)
+  // It is written when the next one is asked for, or the end is told.
+  assert.deepEqual([free.length, frame.bytes.length], [0, BLOCK_BYTES])
+  while (transfer.ready) transfer.next(frame)
+  assert.equal(free.length, POOLED_BLOCKS + 9)
+  transfer.close()
+  transfer.close()
+  assert.equal(free.length, POOLED_BLOCKS + 10)
+  const kept = Array.from({ length: POOLED_BLOCKS }, () => blocks.take()).filter(
+    (block) => block[BLOCK_BYTES - 2000] === 7,
+  )
+  assert.equal(kept.length, IDLE_BLOCKS)
+  // One that is given up gives back what it has not sent.
+  free.length = 0
+  new OutgoingTransfer(2, head(), body.subarray(0, 3 * MAX_FRAGMENT_BYTES), blocks).close()
+  assert.equal(free.length, 3)
+})
+
+test('a receiver makes room for what is foretold, never for more than FORETOLD_FACTOR times what has come', () => {
+  const part = new Uint8Array(1000).fill(1)
+  const joined = (total: number, parts: number): Frame => {
+    let message: Frame | undefined
+    const assembly = new Assembly(
+      head(),
+      () => {},
+      (whole) => (message = whole.clone().withBytes(whole.takeBody())),
+    )
+    for (let n = 1; n <= parts; n++) assembly.fragment(part, 0, part.length, n === parts, false, n === 1 ? 0 : total)
+    return message!
+  }
+  const before = process.memoryUsage().arrayBuffers
+  const whole = joined(3000, 3)
+  assert.equal(whole.bytes.buffer.byteLength, 3000)
+  // A lie costs a little memory, and the body is what came.
+  const lied = joined(0xffffffff, 2)
+  assert.equal(lied.bytes.length, 2000)
+  assert.ok(process.memoryUsage().arrayBuffers - before < 3 * FORETOLD_FACTOR * 2000)
+  assert.deepEqual(joined(1, 5).bytes, new Uint8Array(5000).fill(1))
 })

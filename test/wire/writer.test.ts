@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { describe, it } from 'node:test'
-import { Frame, KIND } from '../../src/wire/frame.ts'
+import { describe, it, test } from 'node:test'
+import { FLAG, Frame, KIND } from '../../src/wire/frame.ts'
 import {
   BATCH_BYTES,
   HEADER_BYTES,
+  LONG_FRAGMENT_BYTES,
   MAX_FRAGMENT_BYTES,
   POOLED_BATCHES,
   POOLED_SMALL_BATCHES,
@@ -12,7 +13,7 @@ import {
 } from '../../src/wire/limits.ts'
 import { FrameReader } from '../../src/wire/reader.ts'
 import { BatchPool, BatchWriter, writeFrame, type Batch, type EncodedFrame } from '../../src/wire/writer.ts'
-import { fields, frameOf, type Fields } from './support.ts'
+import { encode, fields, frameOf, type Fields } from './support.ts'
 
 class SpyPool extends BatchPool {
   taken = 0
@@ -251,5 +252,25 @@ describe('BatchPool', () => {
       const again = new Set(Array.from({ length: kept + 1 }, () => pool.take(bytes)))
       assert.equal(batches.filter((batch) => again.has(batch)).length, kept)
     })
+  }
+})
+
+test('LONG_FRAGMENT_BYTES: a long fragment is written from where it lies, and is the frame that would have been copied', () => {
+  const room = 100
+  const body = new Uint8Array(LONG_FRAGMENT_BYTES).fill(5)
+  for (const name of ['', 'm\u00e9thode']) {
+    const bytes = new Uint8Array(room + body.length)
+    bytes.set(body, room)
+    const frame = new Frame().set(KIND.RESPONSE, FLAG.MORE | FLAG.RAW, 1, 2, 3, 4, 5)
+    frame.transfer = 6
+    if (name !== '') frame.nameText = name
+    const expected = encode(new Frame().set(KIND.PING, 0, 0, 0, 0, 1, 0), frame.withBytes(body))
+    Object.assign(frame, { bytes, bodyStart: room, bodyEnd: bytes.length })
+    const written: [Uint8Array, Uint8Array][] = []
+    const writer = new BatchWriter(new BatchPool(), (of, start, end) => written.push([of, of.slice(start, end)]))
+    writer.frame(new Frame().set(KIND.PING, 0, 0, 0, 0, 1, 0))
+    writer.fragment(frame)
+    assert.deepEqual(Buffer.concat(written.map(([, part]) => part)), expected)
+    assert.equal(written.at(-1)![0], bytes)
   }
 })

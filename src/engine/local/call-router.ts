@@ -21,7 +21,9 @@ export interface CallRecord {
   /** A long answer, or item, on its way to the caller. */
   answer: OutgoingTransfer | undefined
   /** What the callee sent since: it must not overtake. */
-  readonly later: Frame[]
+  later: Frame[] | undefined
+  /** Among the calls that the callee answers. */
+  place: number
 }
 
 export interface CallCounters {
@@ -75,7 +77,7 @@ export class CallRouter {
 
   offer(port: Port, offer: Offer): void {
     // It may have been offered before: what runs still counts.
-    for (const record of port.serving) {
+    for (const record of port.serving.values()) {
       if (record.method !== offer.method) continue
       record.offer = offer
       offer.running++
@@ -132,8 +134,8 @@ export class CallRouter {
     this.counters.relayed++
     const sink = relayTo(out, callee)
     return {
-      fragment: (bytes, start, end, last, aborted) => {
-        sink.fragment(bytes, start, end, last, aborted)
+      fragment: (bytes, start, end, last, aborted, total) => {
+        sink.fragment(bytes, start, end, last, aborted, total)
         // Its callee never gets the request, and will never answer it.
         if (aborted) this.#settle(record)
       },
@@ -150,7 +152,7 @@ export class CallRouter {
       frame.a = callee.slot
       frame.c = FAILED_BY.CALLEE
       if (record.answer === undefined) this.#pass(record, frame)
-      else record.later.push(frame.clone())
+      else (record.later ??= []).push(frame.clone())
     }
     // Last: what it sends may come by the very frame that was delivered.
     if (final) this.retryWaiting(record.method)
@@ -169,8 +171,8 @@ export class CallRouter {
     this.#answering(record, out)
     const sink = relayTo(out, record.caller)
     return {
-      fragment: (bytes, start, end, last, aborted) => {
-        sink.fragment(bytes, start, end, last, aborted)
+      fragment: (bytes, start, end, last, aborted, total) => {
+        sink.fragment(bytes, start, end, last, aborted, total)
         if (last && final && !aborted) this.#settle(record)
       },
     }
@@ -209,11 +211,11 @@ export class CallRouter {
   forget(port: Port): void {
     for (const method of [...port.offers.keys()]) this.#routes.remove(port, method)
     this.#dropWaiting((waiting) => waiting.caller === port)
-    for (const record of [...port.calls.values()]) {
+    for (const record of port.calls.values()) {
       this.#end(record)
       record.callee.send(this.#frame.set(KIND.CANCEL, 0, port.slot, 0, 0, record.number, 0))
     }
-    for (const record of [...port.serving]) {
+    for (const record of port.serving.values()) {
       this.#end(record)
       if (record.cancelled) continue
       this.counters.calleesLost++
@@ -317,9 +319,10 @@ export class CallRouter {
       offer,
       cancelled: false,
       answer: undefined,
-      later: [],
+      later: undefined,
+      place: -1,
     }
-    caller.calls.set(record.number, record)
+    caller.calls.add(record)
     callee.serving.add(record)
     if (offer !== undefined) offer.running++
     return record
@@ -347,7 +350,7 @@ export class CallRouter {
   /** Nobody reads the answer any more. */
   #giveUp(record: CallRecord): void {
     record.cancelled = true
-    record.later.length = 0
+    record.later = undefined
     if (record.answer === undefined) return
     record.answer.abort()
     record.caller.pump()
@@ -363,7 +366,9 @@ export class CallRouter {
     record.answer = out
     out.onEnd = () => {
       record.answer = undefined
-      while (record.later.length > 0 && record.answer === undefined) this.#pass(record, record.later.shift()!)
+      while (record.later !== undefined && record.later.length > 0 && record.answer === undefined) {
+        this.#pass(record, record.later.shift()!)
+      }
     }
   }
 
@@ -417,9 +422,10 @@ export class CallRouter {
 
 function relayTo(out: OutgoingTransfer, port: Port): FragmentSink {
   return {
-    fragment(bytes, start, end, last, aborted) {
+    fragment(bytes, start, end, last, aborted, total) {
+      if (total !== undefined) out.total = total
       if (aborted) out.abort()
-      else out.push(new Uint8Array(bytes.subarray(start, end)), last)
+      else out.push(bytes.subarray(start, end), last)
       port.pump()
     },
   }

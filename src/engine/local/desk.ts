@@ -90,11 +90,11 @@ export class Desk {
   }
 
   call(call: EngineCall): Promise<unknown> {
-    return this.#ask({ ...call, kind: KIND.REQUEST }, 0, decodeBody, call.nested)
+    return this.#ask(call, 0, decodeBody, call.nested)
   }
 
   async notify(call: EngineCall): Promise<void> {
-    await this.#ask({ ...call, kind: KIND.REQUEST }, FLAG.NOTIFY, () => undefined, call.nested)
+    await this.#ask(call, FLAG.NOTIFY, () => undefined, call.nested)
   }
 
   stream(call: EngineCall): EngineStream {

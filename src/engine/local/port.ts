@@ -1,4 +1,6 @@
 import type { ConclaveError } from '../../errors/index.ts'
+import { Bag } from '../../rpc/bag.ts'
+import { ByNumber } from '../../rpc/by-number.ts'
 import { Frame, KIND } from '../../wire/frame.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
@@ -26,9 +28,9 @@ export abstract class Port {
   readonly session: Session
   readonly joined: string = new Date().toISOString()
   /** Calls it made that have not ended, by number. */
-  readonly calls: Map<number, CallRecord> = new Map()
+  readonly calls: ByNumber<CallRecord> = new ByNumber()
   /** Calls it answers. */
-  readonly serving: Set<CallRecord> = new Set()
+  readonly serving: Bag<CallRecord> = new Bag()
   readonly offers: Map<string, Offer> = new Map()
   readonly subscriptions: Map<number, HubSubscription> = new Map()
   /** Subscriptions with events that wait for room. */
