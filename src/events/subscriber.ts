@@ -28,6 +28,7 @@ export interface ReceivedEvent {
   readonly term: number
   readonly publisher: MemberRef
   readonly time: number
+  readonly sensitive: boolean
 }
 
 /** What SUBSCRIBE carries; docs/wire.md describes it. */
@@ -202,7 +203,8 @@ export class Subscriber {
       return
     }
     this.received++
-    const event = { topic: frame.name, data, seq, term: this.#term, publisher, time: frame.time }
+    const sensitive = (frame.flags & FLAG.SENSITIVE) !== 0
+    const event = { topic: frame.name, data, seq, term: this.#term, publisher, time: frame.time, sensitive }
     const dropped = subscription.queue.push(event, frame.bodyEnd - frame.bodyStart + 64)
     if (dropped > 0) {
       this.dropped += dropped

@@ -12,12 +12,22 @@ export interface Event<T extends string = string, D = unknown> {
   readonly publisher: MemberRef
   /** When the switchboard had it: milliseconds since 1970 by that machine's clock. For display. */
   readonly time: number
+  /** Its publisher marked the data: don't log or show it. `conclave tail` doesn't. */
+  readonly sensitive: boolean
   /** Events of this subscription lost right before this one: 0 as a rule, Infinity when nobody knows how many. */
   readonly missed: number
   /** How many are certain: `missed` itself while that is a number. */
   readonly missedAtLeast: number
   /** False when the count died with an old primary; then `missed` is Infinity. */
   readonly exact: boolean
+}
+
+export interface PublishOptions {
+  /**
+   * True: `data` is a secret. Subscribers get it as always, with `event.sensitive`; nothing of ours prints it. What the
+   * topic's contract marks stays marked. Default: as the contract says, else false.
+   */
+  readonly sensitive?: boolean | undefined
 }
 
 export interface SubscribeOptions {

@@ -1,6 +1,6 @@
 import type { CloseReason, Engine, EngineCall } from '../engine/engine.ts'
 import { ConclaveError } from '../errors/index.ts'
-import type { Event, SubscribeOptions } from '../events/types.ts'
+import type { Event, PublishOptions, SubscribeOptions } from '../events/types.ts'
 import { encodeBody } from '../rpc/body.ts'
 import type { Contract } from '../rpc/contract.ts'
 import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
@@ -137,10 +137,12 @@ export class MemberView {
     return { [Symbol.dispose]: withdraw }
   }
 
-  publish(topic: string, data: unknown): Promise<number> {
+  publish(topic: string, data: unknown, options?: PublishOptions): Promise<number> {
     try {
       const spec = eventOf(this.#contract, topic)
-      const value = validate(spec?.data, data, { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}` })
+      const sensitive = spec?.sensitive === true || options?.sensitive === true
+      const what = `The data of ${JSON.stringify(topic)}`
+      const value = validate(spec?.data, data, { code: 'INVALID_PARAMS', what, sensitive })
       if (isPromise(value)) {
         Promise.resolve(value).catch(() => {})
         const text =
@@ -149,7 +151,12 @@ export class MemberView {
             : `The schema of ${topic} is asynchronous, which would change the order of events: use a synchronous one.`
         throw new ConclaveError('INVALID_OPTION', text)
       }
-      return this.#engine.publish(topic, encodeBody(value, `The data of ${topic}`), this.#scope !== undefined)
+      return this.#engine.publish(
+        topic,
+        encodeBody(value, `The data of ${topic}`),
+        this.#scope !== undefined,
+        sensitive,
+      )
     } catch (error) {
       this.#own.refusedPublishes++
       const refused = Promise.reject<number>(error as Error)

@@ -57,6 +57,6 @@ export class EventSubscription implements Subscription<Event> {
 }
 
 function toEvent(event: ReceivedEvent, missed: number, missedAtLeast: number): Event {
-  const { topic, data, seq, term, publisher, time } = event
-  return { topic, data, seq, term, publisher, time, missed, missedAtLeast, exact: missed !== Infinity }
+  const { topic, data, seq, term, publisher, time, sensitive } = event
+  return { topic, data, seq, term, publisher, time, sensitive, missed, missedAtLeast, exact: missed !== Infinity }
 }

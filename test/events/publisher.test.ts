@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ConclaveError, errorToWire, type Code } from '../../src/errors/index.ts'
 import { seqOf } from '../../src/events/position.ts'
 import { Publisher } from '../../src/events/publisher.ts'
-import { Frame, KIND } from '../../src/wire/frame.ts'
+import { FLAG, Frame, KIND } from '../../src/wire/frame.ts'
 import { OutgoingTransfer } from '../../src/wire/transfer.ts'
 
 class Sink {
@@ -45,6 +45,20 @@ test('A12 what is not acknowledged is repeated by the next link, in order, and e
   for (const number of [2, 3, 4, 4, 1]) publisher.receive(ack(number, number))
   assert.deepEqual(await Promise.all(publishes), [seqOf(1, 10), seqOf(2, 2), seqOf(2, 3), seqOf(2, 4)])
   assert.equal(publisher.unacked, 0)
+})
+
+test('an event keeps its mark when it is repeated', () => {
+  const publisher = new Publisher()
+  for (const sensitive of [true, false, undefined]) void publisher.publish('x', '1', sensitive)
+  for (const last of [0, 0, 2]) {
+    const sink = new Sink()
+    publisher.attach(sink, 1, last)
+    assert.deepEqual(
+      sink.sent.map(({ flags }) => flags),
+      [FLAG.SENSITIVE, 0, 0],
+    )
+    publisher.detach()
+  }
 })
 
 test('C2 what this switchboard has taken is asked for again, without its body: its acknowledgement was lost', async () => {

@@ -65,6 +65,8 @@ export interface EventRouterOptions {
 }
 
 const ENTRY_OVERHEAD_BYTES = 128
+/** What of a PUBLISH goes into its EVENTs. */
+const KEPT_FLAGS = FLAG.RAW | FLAG.SENSITIVE
 
 /** The event bus of one term: one order for all, a bounded replay, a queue of its own for each subscription that lags. */
 export class EventRouter {
@@ -117,7 +119,7 @@ export class EventRouter {
       port.send(new Frame().set(KIND.PUBLISHED, 0, 0, 0, 0, frame.number, 0).withBody(body))
       return undefined
     }
-    const number = this.#append(topic, frame.copyBody(), frame.flags & FLAG.RAW, port, frame.number, frame.time)
+    const number = this.#append(topic, frame.copyBody(), frame.flags & KEPT_FLAGS, port, frame.number, frame.time)
     session.acknowledged(frame.number, number)
     return number
   }
