@@ -46,7 +46,11 @@ export interface SubscribeOptions {
 
 /** For one consumer; each event goes to one `next()`. Leaving the loop ends it. */
 export interface Subscription<E> extends AsyncIterableIterator<E, undefined>, AsyncDisposable {
-  /** The seq after which every matching event of others is seen. Never an unhandled rejection. */
+  /**
+   * The seq after which every matching event of others is seen. Never an unhandled rejection. It has no deadline, so it
+   * doesn't keep a member of `ref: false` alive: where nothing else does, a program that awaits it at top level ends with
+   * Node's exit code 13. Then `member.ref()` first, or `await member.inspect()`, which is answered after it.
+   */
   readonly ready: Promise<number>
   /** No more events come in; those queued are still delivered. Idempotent. */
   close(): Promise<void>

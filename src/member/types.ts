@@ -56,7 +56,7 @@ export interface JoinOptions<C, M, W> {
   readonly waitMs?: number | undefined
   /** Ends the wait; afterwards closes the member, as in `server.listen({ signal })`. */
   readonly signal?: AbortSignal | undefined
-  /** False: only pending work keeps the process alive. Default true. */
+  /** False: only pending work (calls, publishes, writes) keeps the process alive; a subscription is none. Default true. */
   readonly ref?: boolean | undefined
   readonly contract?: C | undefined
   /** Offered before anyone can call. A handler that needs the member uses `ctx.member`. */
