@@ -10,7 +10,10 @@ const notes = defineContract({
     },
     'note.count': { result: z.number(), idempotent: true },
   },
-  events: { 'note.added': { data: z.object({ id: z.number() }) } },
+  events: {
+    'note.added': { data: z.object({ id: z.number() }) },
+    'note.shared': { data: z.object({ link: z.string() }), sensitive: true }, // `conclave tail` prints [sensitive]
+  },
 })
 
 const all: string[] = []
@@ -28,6 +31,8 @@ const keeper = await join('.', {
 
 const writer = await join('.', { contract: notes })
 writer.on('note.added', ({ data }) => console.log('added', data.id)) // prints: added 1
+writer.on('note.shared', ({ data, sensitive }) => console.log(sensitive ? '[a link]' : data)) // prints: [a link]
+await writer.publish('note.shared', { link: 'https://notes.example/s3cret' })
 await writer.call('note.add', { text: 'buy milk', tags: ['home'] })
 console.log(await writer.call('note.count'), all[0]) // prints: 1 buy milk #home
 

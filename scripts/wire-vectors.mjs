@@ -169,6 +169,14 @@ const frames = [
     json: { method: 'image.resize' },
   }),
   frame('PUBLISH', { kind: 'PUBLISH', number: 1, time: 1767323045678, name: 'session.update', json: { id: 7 } }),
+  frame('PUBLISH of data that nobody is to show', {
+    kind: 'PUBLISH',
+    flags: ['SENSITIVE'],
+    number: 2,
+    time: 1767323045678,
+    name: 'session.token',
+    json: 'hunter2',
+  }),
   frame('PUBLISHED: it is event 12 of the term', { kind: 'PUBLISHED', b: 1, c: 12, number: 1 }),
   frame('PUBLISHED: publishes 5, 6 and 7 are events 20, 21 and 22', { kind: 'PUBLISHED', b: 3, c: 20, number: 5 }),
   frame('SUBSCRIBE', {
@@ -188,6 +196,17 @@ const frames = [
     time: 1767323045678,
     name: 'session.update',
     json: { id: 7 },
+  }),
+  frame('EVENT of bytes that nobody is to show', {
+    kind: 'EVENT',
+    flags: ['RAW', 'SENSITIVE'],
+    a: 2,
+    b: 1,
+    c: 13,
+    number: 2,
+    time: 1767323045678,
+    name: 'session.token',
+    rawHex: 'deadbeef',
   }),
   frame('MISSED: exactly 3, up to event 15', { kind: 'MISSED', b: 1, c: 15, number: 3 }),
   frame('MISSED: at least 3, up to event 15', { kind: 'MISSED', flags: ['INEXACT'], b: 1, c: 15, number: 3 }),
@@ -293,9 +312,17 @@ const lines = [
     ],
   },
   {
+    what: 'publish a secret; who subscribed is told that it is one',
+    send: '{"jsonrpc":"2.0","id":4,"method":"conclave.publish","params":{"topic":"session.token","data":"hunter2","sensitive":true}}',
+    receive: [
+      `{"jsonrpc":"2.0","method":"conclave.event","params":{"subscription":1,"topic":"session.token","data":"hunter2","seq":${seq + 1},"term":3,"publisher":${JSON.stringify(editor)},"time":1767323045678,"missed":0,"exact":true,"sensitive":true}}`,
+      `{"jsonrpc":"2.0","id":4,"result":{"seq":${seq + 1}}}`,
+    ],
+  },
+  {
     what: 'unsubscribe',
-    send: '{"jsonrpc":"2.0","id":4,"method":"conclave.unsubscribe","params":{"subscription":1}}',
-    receive: ['{"jsonrpc":"2.0","id":4,"result":true}'],
+    send: '{"jsonrpc":"2.0","id":5,"method":"conclave.unsubscribe","params":{"subscription":1}}',
+    receive: ['{"jsonrpc":"2.0","id":5,"result":true}'],
   },
 ]
 

@@ -1,5 +1,12 @@
 export { ConclaveError, type Code, type Outcome } from './errors/index.ts'
-export type { DatabaseChange, Event, SubscribeOptions, Subscription, SystemEvents } from './events/types.ts'
+export type {
+  DatabaseChange,
+  Event,
+  PublishOptions,
+  SubscribeOptions,
+  Subscription,
+  SystemEvents,
+} from './events/types.ts'
 export type {
   AnyWrites,
   AsyncTx,

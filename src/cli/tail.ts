@@ -14,7 +14,8 @@ export const tail: Verb = {
   about: `Prints events as they come: time, topic, data, publisher. Patterns have the wildcards of NATS: session.* is one
 word, session.> any number. Topics that begin with $ are the system's own: '$member.*', '$primary.changed'.
 Lost events are said right before the next one. It goes on through a change of primary, and waits for the next one.
-With --json one object a line; missed is null when nobody knows how many, and missedAtLeast says how many are certain.`,
+With --json one object a line; missed is null when nobody knows how many, and missedAtLeast says how many are certain.
+Data that its publisher marked sensitive is shown as [sensitive], with --json as null beside "sensitive": true.`,
   words: [1, 2],
   options: {
     from: {
@@ -23,6 +24,7 @@ With --json one object a line; missed is null when nobody knows how many, and mi
       help: 'earliest, last=N or after=SEQ: what the primary still holds (default: now)',
     },
     count: { type: 'string', short: 'n', value: 'N', help: 'end after so many events' },
+    'show-sensitive': { type: 'boolean', help: 'show data that is marked sensitive too' },
     ...PLACE,
     ...WAIT,
   },
@@ -48,11 +50,12 @@ async function follow(
   count: number,
 ): Promise<number> {
   const json = given.has('json')
+  const discreet = !given.has('show-sensitive')
   const events = member.subscribe(given.words[0] ?? '>', { from, maxQueued: MAX_QUEUED, signal })
   if (!json) void tellChanges(member, err)
   let left = count
   for await (const event of events) {
-    await (json ? out.json(jsonOf(event)) : print(out, event))
+    await (json ? out.json(jsonOf(event, discreet)) : print(out, event, discreet))
     if (--left <= 0 || out.broken) break
   }
   signal.throwIfAborted()
@@ -61,19 +64,20 @@ async function follow(
   return EXIT.ok
 }
 
-function jsonOf({ missed, ...event }: Event): object {
-  return { ...event, missed: Number.isFinite(missed) ? missed : null }
+function jsonOf({ missed, ...event }: Event, discreet: boolean): object {
+  const shown = discreet && event.sensitive ? { ...event, data: null } : event
+  return { ...shown, missed: Number.isFinite(missed) ? missed : null }
 }
 
-async function print(out: Output, event: Event): Promise<void> {
-  const { topic, data, publisher, time, missed, missedAtLeast, exact } = event
+async function print(out: Output, event: Event, discreet: boolean): Promise<void> {
+  const { topic, data, publisher, time, sensitive, missed, missedAtLeast, exact } = event
   if (missed > 0) {
     const many = exact ? String(missed) : missedAtLeast > 0 ? `at least ${missedAtLeast}` : 'an unknown number of'
     await out.line(out.style('yellow', `--- ${many} events missed ---`))
   }
   const clock = new Date(time).toISOString().slice(11, 23)
   const from = out.style('dim', `${printable(publisher.name)} ${publisher.pid}`)
-  const body = printable(JSON.stringify(data) ?? '')
+  const body = discreet && sensitive ? '[sensitive]' : printable(JSON.stringify(data) ?? '')
   await out.line(`${out.style('dim', clock)}  ${out.style('cyan', printable(topic))}  ${body}  ${from}`)
 }
 

@@ -172,8 +172,11 @@ export interface Engine {
   /** Handlers may run from now on. */
   open(): void
 
-  /** @param nested as with a call */
-  publish(topic: string, body: Body, nested?: boolean): Promise<number>
+  /**
+   * @param nested as with a call
+   * @param sensitive subscribers are told that the data is not to be shown
+   */
+  publish(topic: string, body: Body, nested?: boolean, sensitive?: boolean): Promise<number>
   /** @throws `INVALID_OPTION`, `OVERLOADED`, `CLOSED` */
   subscribe<Out>(
     request: SubscriptionRequest,

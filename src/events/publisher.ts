@@ -1,5 +1,5 @@
 import { ConclaveError, errorFromWire } from '../errors/index.ts'
-import { Frame, KIND } from '../wire/frame.ts'
+import { FLAG, Frame, KIND } from '../wire/frame.ts'
 import type { OutgoingTransfer } from '../wire/transfer.ts'
 import { MAX_UNACKED_BYTES, MAX_UNACKED_PUBLISHES } from './limits.ts'
 import { seqOf } from './position.ts'
@@ -14,6 +14,7 @@ interface Publish {
   readonly number: number
   readonly topic: string
   readonly body: string | Uint8Array | undefined
+  readonly flags: number
   readonly time: number
   readonly promise: Promise<number>
   readonly resolve: (seq: number) => void
@@ -63,8 +64,11 @@ export class Publisher {
     return this.#unacked.size
   }
 
-  /** @returns a promise of the seq; its rejection is counted and need not be handled */
-  publish(topic: string, body: string | Uint8Array | undefined): Promise<number> {
+  /**
+   * @param sensitive marks the event: nobody shows its data
+   * @returns a promise of the seq; its rejection is counted and need not be handled
+   */
+  publish(topic: string, body: string | Uint8Array | undefined, sensitive: boolean = false): Promise<number> {
     const promise = new Promise(this.#settlers)
     const resolve = this.#resolve
     const reject = this.#reject
@@ -74,7 +78,8 @@ export class Publisher {
       this.#refuse(promise, reject, refusal)
       return promise
     }
-    const publish = { number: ++this.#number, topic, body, time: Date.now(), promise, resolve, reject }
+    const flags = sensitive ? FLAG.SENSITIVE : 0
+    const publish = { number: ++this.#number, topic, body, flags, time: Date.now(), promise, resolve, reject }
     this.counters.published++
     this.#unacked.add(publish)
     this.#bytes += bytes
@@ -156,8 +161,8 @@ export class Publisher {
   }
 
   #send(publish: Publish): void {
-    const { topic, body, number, time } = publish
-    const frame = this.#frame.set(KIND.PUBLISH, 0, 0, 0, 0, number, time).withName(topic)
+    const { topic, body, flags, number, time } = publish
+    const frame = this.#frame.set(KIND.PUBLISH, flags, 0, 0, 0, number, time).withName(topic)
     if (body !== undefined) frame.withBody(body)
     let transfer: OutgoingTransfer | undefined
     try {

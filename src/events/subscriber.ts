@@ -208,6 +208,7 @@ export class Subscriber {
       term: this.#term,
       publisher,
       time,
+      sensitive: (frame.flags & FLAG.SENSITIVE) !== 0,
       missed: 0,
       missedAtLeast: 0,
       exact: true,

@@ -12,12 +12,22 @@ export interface Event<T extends string = string, D = unknown> {
   readonly publisher: MemberRef
   /** When the switchboard had it: milliseconds since 1970 by that machine's clock. For display. */
   readonly time: number
+  /** Its publisher marked the data: don't log or show it. `conclave tail` doesn't. */
+  readonly sensitive: boolean
   /** Events of this subscription lost right before this one: 0 as a rule, Infinity when nobody knows how many. */
   readonly missed: number
   /** How many are certain: `missed` itself while that is a number. */
   readonly missedAtLeast: number
   /** False when the count died with an old primary; then `missed` is Infinity. */
   readonly exact: boolean
+}
+
+export interface PublishOptions {
+  /**
+   * True: `data` is a secret. Subscribers get it as always, with `event.sensitive`; nothing of ours prints it. What the
+   * topic's contract marks stays marked. Default: as the contract says, else false.
+   */
+  readonly sensitive?: boolean | undefined
 }
 
 export interface SubscribeOptions {
@@ -36,7 +46,11 @@ export interface SubscribeOptions {
 
 /** For one consumer; each event goes to one `next()`. Leaving the loop ends it. */
 export interface Subscription<E> extends AsyncIterableIterator<E, undefined>, AsyncDisposable {
-  /** The seq after which every matching event of others is seen. Never an unhandled rejection. */
+  /**
+   * The seq after which every matching event of others is seen. Never an unhandled rejection. It has no deadline, so it
+   * doesn't keep a member of `ref: false` alive: where nothing else does, a program that awaits it at top level ends with
+   * Node's exit code 13. Then `member.ref()` first, or `await member.inspect()`, which is answered after it.
+   */
   readonly ready: Promise<number>
   /** No more events come in; those queued are still delivered. Idempotent. */
   close(): Promise<void>

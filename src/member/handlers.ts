@@ -61,9 +61,10 @@ export function requestHandler(
     handler(params, new CallContext(request, now, scoped))
   if (spec === undefined) return (request) => run(request, request.params)
   const name = JSON.stringify(method)
-  const params: Checkpoint = { code: 'INVALID_PARAMS', what: `The params of ${name}` }
-  const result: Checkpoint = { code: 'INVALID_RESULT', what: `The result of ${name}` }
-  const item: Checkpoint = { code: 'INVALID_RESULT', what: `An item of ${name}` }
+  const { sensitive } = spec
+  const params: Checkpoint = { code: 'INVALID_PARAMS', what: `The params of ${name}`, sensitive }
+  const result: Checkpoint = { code: 'INVALID_RESULT', what: `The result of ${name}`, sensitive }
+  const item: Checkpoint = { code: 'INVALID_RESULT', what: `An item of ${name}`, sensitive }
   const checked = (value: unknown): unknown => {
     if (isAsyncIterator(value)) return checkedItems(value, spec, item, result)
     return isPromise(value) ? value.then(checked) : answer(spec, value, result)

@@ -1,6 +1,6 @@
 import type { CloseReason, Engine, EngineCall } from '../engine/engine.ts'
 import { ConclaveError } from '../errors/index.ts'
-import type { Event, SubscribeOptions } from '../events/types.ts'
+import type { Event, PublishOptions, SubscribeOptions } from '../events/types.ts'
 import { encodeBody } from '../rpc/body.ts'
 import type { Contract } from '../rpc/contract.ts'
 import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
@@ -152,10 +152,11 @@ export class MemberView {
     return { [Symbol.dispose]: withdraw }
   }
 
-  publish(topic: string, data: unknown): Promise<number> {
+  publish(topic: string, data: unknown, options?: PublishOptions): Promise<number> {
     try {
       const spec = eventOf(this.#contract, topic)
-      const value = spec === undefined ? data : validate(spec.data, data, dataOf(topic))
+      const sensitive = spec?.sensitive === true || options?.sensitive === true
+      const value = spec === undefined ? data : validate(spec.data, data, dataOf(topic, sensitive))
       if (isPromise(value)) {
         Promise.resolve(value).catch(() => {})
         const text =
@@ -164,7 +165,12 @@ export class MemberView {
             : `The schema of ${topic} is asynchronous, which would change the order of events: use a synchronous one.`
         throw new ConclaveError('INVALID_OPTION', text)
       }
-      return this.#engine.publish(topic, encodeBody(value, `The data of ${topic}`), this.#scope !== undefined)
+      return this.#engine.publish(
+        topic,
+        encodeBody(value, `The data of ${topic}`),
+        this.#scope !== undefined,
+        sensitive,
+      )
     } catch (error) {
       this.#own.refusedPublishes++
       const refused = Promise.reject<number>(error as Error)
@@ -272,8 +278,8 @@ export function asMember<C>(view: MemberView): Member<C> {
   return view as unknown as Member<C>
 }
 
-function dataOf(topic: string): Checkpoint {
-  return { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}` }
+function dataOf(topic: string, sensitive: boolean): Checkpoint {
+  return { code: 'INVALID_PARAMS', what: `The data of ${JSON.stringify(topic)}`, sensitive }
 }
 
 /** A notification to a name is for all that have it. */

@@ -1,7 +1,7 @@
 import { ConclaveError } from '../errors/index.ts'
 import type { Contract, WriteSpec } from '../rpc/contract.ts'
 import type { Procedure, Procedures, Tx } from '../sqlite/types.ts'
-import { validate } from '../wire/validate.ts'
+import { validate, type Checkpoint } from '../wire/validate.ts'
 import { isPromise } from './handlers.ts'
 
 /** A procedure of the user's, of any contract. */
@@ -29,8 +29,10 @@ export function proceduresOf(
 }
 
 function checked(name: string, procedure: UserProcedure, spec: WriteSpec): Procedure {
-  const params = { code: 'INVALID_PARAMS', what: `The params of the write ${JSON.stringify(name)}` } as const
-  const result = { code: 'INVALID_RESULT', what: `The result of the write ${JSON.stringify(name)}` } as const
+  const write = `the write ${JSON.stringify(name)}`
+  const { sensitive } = spec
+  const params: Checkpoint = { code: 'INVALID_PARAMS', what: `The params of ${write}`, sensitive }
+  const result: Checkpoint = { code: 'INVALID_RESULT', what: `The result of ${write}`, sensitive }
   return (tx, given) => {
     const value = procedure(tx, atOnce(name, validate(spec.params, given, params)))
     // A promise passes: the writer refuses it by its own name, ASYNC_PROCEDURE.

@@ -1,5 +1,14 @@
 import type { CloseReason, EngineStatus as Status, HubSnapshot } from '../engine/engine.ts'
-import type { DataIn, Event, EventsFor, PatternIn, SubscribeOptions, Subscription, TopicIn } from '../events/types.ts'
+import type {
+  DataIn,
+  Event,
+  EventsFor,
+  PatternIn,
+  PublishOptions,
+  SubscribeOptions,
+  Subscription,
+  TopicIn,
+} from '../events/types.ts'
 import type {
   Args,
   Contract,
@@ -47,7 +56,7 @@ export interface JoinOptions<C, M, W> {
   readonly waitMs?: number | undefined
   /** Ends the wait; afterwards closes the member, as in `server.listen({ signal })`. */
   readonly signal?: AbortSignal | undefined
-  /** False: only pending work keeps the process alive. Default true. */
+  /** False: only pending work (calls, publishes, writes) keeps the process alive; a subscription is none. Default true. */
   readonly ref?: boolean | undefined
   readonly contract?: C | undefined
   /** Offered before anyone can call. A handler that needs the member uses `ctx.member`. */
@@ -127,7 +136,7 @@ export interface Member<C = Open> extends AsyncDisposable {
   offer(methods: Offered<C>, options?: OfferOptions): Disposable
 
   /** Resolves with the seq. Nobody needs to await it: its rejection is counted in `inspect()`, never "unhandled". */
-  publish<T extends Topic<C>>(topic: T, data: Data<C, T>): Promise<number>
+  publish<T extends Topic<C>>(topic: T, data: Data<C, T>, options?: PublishOptions): Promise<number>
   /** In force with the call: what I publish next is seen, `ready` says from which seq others' events are. */
   subscribe<P extends Pattern<C> & string>(pattern: P, options?: SubscribeOptions): Subscription<EventOf<C, P>>
   /** The same with a listener, one event at a time; what it throws is an uncaught exception, as with EventTarget. */

@@ -31,14 +31,9 @@ export function decodeBody(frame: Frame): unknown {
   const text = frame.text
   try {
     return JSON.parse(text) as unknown
-  } catch (cause) {
-    throw new ConclaveError(
-      'PROTOCOL',
-      `The body of ${frame.name || 'an answer'} is not JSON: its sender is at fault.`,
-      {
-        cause,
-      },
-    )
+  } catch {
+    // Without the cause: its message quotes the body, which may be a secret.
+    throw new ConclaveError('PROTOCOL', `The body of ${frame.name || 'an answer'} is not JSON: its sender is at fault.`)
   }
 }
 

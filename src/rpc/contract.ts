@@ -14,6 +14,11 @@ export interface MethodSpec {
   readonly idempotent?: boolean | undefined
   /** Default deadline of a call, in milliseconds: 30,000 unless set. */
   readonly timeoutMs?: number | undefined
+  /**
+   * True: params, result and items are secrets. What doesn't fit their schemas is refused without saying where and why,
+   * since that may quote them; nothing of ours prints them. What a handler throws travels as it is. Default false.
+   */
+  readonly sensitive?: boolean | undefined
 }
 
 export interface EventSpec {
@@ -21,10 +26,15 @@ export interface EventSpec {
   readonly data: Schema
   /** Kept in the workspace's log for consumers that come back. Default false. */
   readonly durable?: boolean | undefined
+  /**
+   * True: the data is a secret. It goes to subscribers as always, with `event.sensitive`; `conclave tail` shows
+   * `[sensitive]` in its place, and a refusal doesn't say where and why the data doesn't fit. Default false.
+   */
+  readonly sensitive?: boolean | undefined
 }
 
 /** A stored procedure: runs in the primary, in a transaction of its own. */
-export type WriteSpec = Pick<MethodSpec, 'params' | 'result'>
+export type WriteSpec = Pick<MethodSpec, 'params' | 'result' | 'sensitive'>
 
 /** Plain objects of Standard Schemas. A section left out stays open: any name, unknown values. */
 export interface Contract {

@@ -179,11 +179,6 @@ export class Coordinator {
     } else this.#schedule()
   }
 
-  /** Until everything that was taken is settled, or the time is up (rule A13). */
-  async drain(isOver: () => boolean): Promise<void> {
-    while (!this.idle && this.#state === 'serving' && !isOver()) await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-
   /** Settles what is left with this error, when no link carries the reply any more, and takes nothing new. Idempotent. */
   abandon(error: ConclaveError): void {
     if (this.#state === 'closed') return

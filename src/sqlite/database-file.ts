@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs'
 import { posix as path } from 'node:path'
+import { guarded } from '../election/refused.ts'
 import { ConclaveError } from '../errors/index.ts'
 import type { FileStat, Platform } from '../platform/platform.ts'
 
@@ -34,7 +35,7 @@ export function makePrivate(file: string): void {
  * (rule A5).
  * @param folder what a relative path is relative to
  * @throws `INVALID_OPTION` (no such folder, a hard link), `LOCK_UNRELIABLE` (a network file system: WAL needs memory that
- * all processes share)
+ * all processes share), `INTERNAL` with the cure where the system refuses to look
  */
 export function resolveDatabase(platform: Platform, folder: string, file: string): DatabaseFile {
   if (file === '' || file === ':memory:' || file.startsWith('file:') || file.includes('\0')) {
@@ -43,12 +44,14 @@ export function resolveDatabase(platform: Platform, folder: string, file: string
     )
   }
   const given = path.isAbsolute(file) ? file : path.join(folder, file)
-  const stat = platform.stat(given)
-  const real =
-    stat === undefined
-      ? path.join(realDirectory(platform, given), path.basename(given))
-      : realFile(platform, given, stat)
-  return { path: real, warnings: checkFileSystem(platform, real) }
+  return guarded('read', given, () => {
+    const stat = platform.stat(given)
+    const real =
+      stat === undefined
+        ? path.join(realDirectory(platform, given), path.basename(given))
+        : realFile(platform, given, stat)
+    return { path: real, warnings: checkFileSystem(platform, real) }
+  })
 }
 
 function realDirectory(platform: Platform, file: string): string {

@@ -1,6 +1,7 @@
 import { ConclaveError } from '../errors/index.ts'
 import type { Platform } from '../platform/index.ts'
 import { systemError } from '../platform/errors.ts'
+import { CANNOT_WRITE, CURES } from '../platform/refusals.ts'
 
 /** @throws `PATH_TOO_LONG`. Bytes count, not characters: `/tmp/ü` has seven. */
 export function checkPathLength(path: string, platform: Platform): void {
@@ -29,10 +30,18 @@ export function addressInUse(path: string, cause: unknown): ConclaveError {
 export function cannotListen(path: string, error: number | NodeJS.ErrnoException): ConclaveError {
   const cause = typeof error === 'number' ? systemError(error, 'listen', path) : error
   if (cause.code === 'EADDRINUSE') return addressInUse(path, cause)
-  return new ConclaveError('INTERNAL', `The socket ${path} can't be made: ${cause.message}.`, {
-    cause,
-    data: { path, errno: cause.code },
-  })
+  const details = { cause, data: { path, errno: cause.code } }
+  const why = CANNOT_WRITE[cause.code ?? '']
+  if (why !== undefined) {
+    const text = `The socket ${path} can't be made: ${why}. Make its directory writable, or choose another one (XDG_RUNTIME_DIR).`
+    return new ConclaveError('WORKSPACE_READ_ONLY', text, details)
+  }
+  const cure = CURES[cause.code ?? ''] ?? 'the system refused it, and only its error says why'
+  return new ConclaveError(
+    'INTERNAL',
+    `The socket ${path} can't be made (${cause.code ?? cause.message}): ${cure}.`,
+    details,
+  )
 }
 
 export function foreignPeer(

@@ -49,6 +49,8 @@ export const FLAG = {
   INEXACT: 32,
   /** CHUNK: the transfer ends here without its message. */
   ABORTED: 64,
+  /** PUBLISH, EVENT: the data is for those who subscribed; whoever shows events to people shows `[sensitive]` instead. */
+  SENSITIVE: 128,
 } as const
 
 /** How a REQUEST names its target, in field `c`. */

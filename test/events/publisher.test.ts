@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { ConclaveError, errorToWire, type Code } from '../../src/errors/index.ts'
 import { seqOf } from '../../src/events/position.ts'
 import { Publisher } from '../../src/events/publisher.ts'
-import { Frame, KIND } from '../../src/wire/frame.ts'
+import { FLAG, Frame, KIND } from '../../src/wire/frame.ts'
 import { OutgoingTransfer } from '../../src/wire/transfer.ts'
 
 class Sink {
@@ -67,6 +67,20 @@ test('one acknowledgement may cover a run; what it names and was never published
     const two = [small.publish('x', '12345'), small.publish('x', '12345')]
     small.receive(ack(round, round, 2))
     await Promise.all(two)
+  }
+})
+
+test('an event keeps its mark when it is repeated', () => {
+  const publisher = new Publisher()
+  for (const sensitive of [true, false, undefined]) void publisher.publish('x', '1', sensitive)
+  for (const last of [0, 0, 2]) {
+    const sink = new Sink()
+    publisher.attach(sink, 1, last)
+    assert.deepEqual(
+      sink.sent.map(({ flags }) => flags),
+      [FLAG.SENSITIVE, 0, 0],
+    )
+    publisher.detach()
   }
 })
 

@@ -178,7 +178,6 @@ export class Life {
     try {
       return await within(Promise.resolve(act()), what, LIMIT_MS)
     } catch (error) {
-      if (this.#database && what.endsWith('joins') && isTheirs(error)) return undefined
       this.#typed(what, error)
       return undefined
     }
@@ -204,10 +203,4 @@ export class Life {
     const terms = this.reigns.map(({ term }) => term)
     assert.equal(new Set(terms).size, terms.length, `two primaries of a term: ${JSON.stringify(this.reigns)}`)
   }
-}
-
-/** Opening a database passes on what SQLite and the system throw. */
-function isTheirs(error: unknown): boolean {
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown }
-  return code === 'ERR_SQLITE_ERROR' || typeof syscall === 'string'
 }

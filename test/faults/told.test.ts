@@ -24,7 +24,9 @@ const TOLD: readonly (readonly [Pick<Plan, 'kinds' | 'fault'>, code: string, cur
   [{ kinds: ['write'], fault: 'ENOSPC' }, 'WORKSPACE_READ_ONLY', /disk is full/],
   [{ kinds: ['write'], fault: 'SHORT' }, 'WORKSPACE_READ_ONLY', /disk is full/],
   [{ kinds: ['lstat'], fault: 'EIO' }, 'INTERNAL', /EIO.*log of the system/],
-  [{ kinds: ['listen'], fault: 'EMFILE' }, 'INTERNAL', /EMFILE/],
+  [{ kinds: ['listen'], fault: 'EMFILE' }, 'INTERNAL', /EMFILE.*ulimit -n/],
+  [{ kinds: ['listen'], fault: 'ENOSPC' }, 'WORKSPACE_READ_ONLY', /disk is full.*XDG_RUNTIME_DIR/],
+  [{ kinds: ['listen'], fault: 'EACCES' }, 'WORKSPACE_READ_ONLY', /permission denied/],
   [{ kinds: ['statfs'], fault: 'EIO' }, 'INTERNAL', /EIO/],
 ]
 

@@ -10,7 +10,7 @@ const contract = defineContract({
     'file.removed': { data: z.string() },
     'job.*.done': { data: z.number() },
     'log.>': { data: z.object({ line: z.string(), level: z.number().default(0) }) },
-    tick: { data: z.string().transform(Number) },
+    tick: { data: z.string().transform(Number), sensitive: true },
   },
 })
 type C = typeof contract
@@ -30,6 +30,9 @@ async function publishing(member: Member<C>): Promise<void> {
   // The publisher passes what goes in, with its defaults left out.
   void member.publish('log.web.access', { line: 'x' })
   void member.publish('tick', '1')
+  void member.publish('file.removed', 'a', { sensitive: true })
+  // @ts-expect-error true or false
+  void member.publish('file.removed', 'a', { sensitive: 'yes' })
   // @ts-expect-error a topic that the contract does not have
   void member.publish('file.renamed', 'a')
   // @ts-expect-error data of another type
@@ -99,6 +102,7 @@ async function withoutAContract(member: Member): Promise<void> {
     same<Equal<typeof e.data, unknown>>()
     if (e.missed > 0) same<Equal<typeof e.exact, boolean>>()
     same<Equal<typeof e.missedAtLeast, number>>()
+    same<Equal<typeof e.sensitive, boolean>>()
   }
   member.on('$primary.changed', (e) => same<Equal<typeof e.data.pid, number>>())
 }

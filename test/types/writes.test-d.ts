@@ -5,7 +5,7 @@ import { same, type Equal } from './equal.ts'
 import { defineContract, join } from './face.ts'
 
 const contract = defineContract({
-  writes: { add: { params: z.object({ text: z.string() }), result: z.number() }, clear: {} },
+  writes: { add: { params: z.object({ text: z.string() }), result: z.number(), sensitive: true }, clear: {} },
 })
 
 async function writing(db: Database<typeof contract>): Promise<void> {

@@ -22,7 +22,7 @@ describe('KIND, FLAG, TARGET', () => {
     for (const list of [KIND, FLAG, TARGET]) assert.equal(new Set(Object.values(list)).size, Object.keys(list).length)
     assert.equal(
       Object.values(FLAG).reduce((sum, flag) => sum + flag, 0),
-      127,
+      255,
     )
   })
 })

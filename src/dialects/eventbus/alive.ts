@@ -1,6 +1,6 @@
 import type { Lock } from '../../platform/index.ts'
-import { pause } from '../pipe/lines/abort.ts'
-import { inUse, type Place } from '../pipe/lines/place.ts'
+import { pause } from '../shared/abort.ts'
+import { inUse, type Place } from '../shared/place.ts'
 import { LOCK_RETRY_MS, MAX_PID_FILE_BYTES } from './limits.ts'
 import type { BusFiles } from './paths.ts'
 

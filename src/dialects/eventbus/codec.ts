@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { ConclaveError } from '../../errors/index.ts'
-import { goLine } from '../pipe/lines/go-json.ts'
+import { goLine } from '../shared/go-json.ts'
 import { MAX_FRAME_BYTES } from './limits.ts'
 import { SOURCE_STATES, type AnyMessage, type BusMessage, type ConsumerStatus } from './messages.ts'
 

@@ -1,4 +1,4 @@
-import type { PlaceOptions } from '../pipe/lines/uids.ts'
+import type { PlaceOptions } from '../shared/uids.ts'
 import type { EventFields, Hello, SourceState } from './messages.ts'
 import type { StartOptions } from './start.ts'
 

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path'
 import type { Platform } from '../../platform/index.ts'
-import { placeOf, type Internals } from '../pipe/lines/uids.ts'
+import { placeOf, type Internals } from '../shared/uids.ts'
 import { readPidFile } from './alive.ts'
 import { MAX_DISCOVERED } from './limits.ts'
 import { busFiles, eventsDirectory, type BusFiles } from './paths.ts'

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { goJson } from '../pipe/lines/go-json.ts'
+import { goJson } from '../shared/go-json.ts'
 import { EVENT_FIELDS, frameTooLarge, toWire } from './codec.ts'
 import type { EventFields } from './messages.ts'
 

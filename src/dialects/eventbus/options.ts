@@ -1,4 +1,4 @@
-import type { PlaceOptions } from '../pipe/lines/uids.ts'
+import type { PlaceOptions } from '../shared/uids.ts'
 import * as limits from './limits.ts'
 import type { StatusResponse } from './messages.ts'
 

@@ -1,5 +1,5 @@
 import type { Connection } from '../../transport/index.ts'
-import { LineLink } from '../pipe/lines/link.ts'
+import { LineLink } from '../shared/link.ts'
 import { decodeAny, encodeAny } from './codec.ts'
 import type { EventText } from './event-text.ts'
 import { BATCH_BYTES, BATCH_EVENTS, QUEUED_ANSWERS } from './limits.ts'

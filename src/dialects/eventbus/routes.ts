@@ -1,5 +1,5 @@
 import { oneTurn } from '../../election/wait.ts'
-import { aborted, throwIfAborted } from '../pipe/lines/abort.ts'
+import { aborted, throwIfAborted } from '../shared/abort.ts'
 import type { EventText } from './event-text.ts'
 import type { Peer } from './peer.ts'
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { goJson } from '../pipe/lines/go-json.ts'
+import { goJson } from '../shared/go-json.ts'
 
 /**
  * The key itself, or with parameters that belong to the subscription the key, ":" and base64url of the first 12 bytes of

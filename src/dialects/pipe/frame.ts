@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { ConclaveError } from '../../errors/index.ts'
-import { goLine } from './lines/go-json.ts'
+import { goLine } from '../shared/go-json.ts'
 
 /** One line as the existing peers write it. @throws `FRAME_TOO_LARGE`, `INVALID_REQUEST` */
 export function frameOf(value: unknown, maxBytes: number): string {

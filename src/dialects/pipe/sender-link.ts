@@ -1,9 +1,9 @@
 import { ConclaveError } from '../../errors/index.ts'
 import { errnoOf } from '../../election/files.ts'
 import type { Connection } from '../../transport/index.ts'
-import { Later, pause, within } from './lines/abort.ts'
-import { LineLink } from './lines/link.ts'
-import type { Place } from './lines/place.ts'
+import { Later, pause, within } from '../shared/abort.ts'
+import { LineLink } from '../shared/link.ts'
+import type { Place } from '../shared/place.ts'
 import { DIAL_POLL_MS, MAX_LINE_BYTES, WRITE_TIMEOUT_MS } from './limits.ts'
 import { decodePipeLine, type AckPayload } from './messages.ts'
 

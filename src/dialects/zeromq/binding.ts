@@ -4,7 +4,7 @@ import { ConclaveError } from '../../errors/index.ts'
 import { errnoOf } from '../../election/files.ts'
 import { sleep } from '../../election/wait.ts'
 import type { Lock, Platform } from '../../platform/index.ts'
-import { inUse, privateDirectory } from '../pipe/lines/place.ts'
+import { inUse, privateDirectory } from '../shared/place.ts'
 import { BIND_PATIENCE_MS, BIND_RETRY_MS } from './limits.ts'
 import { checkSocketPath } from './ports.ts'
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { asError, ConclaveError } from '../../errors/index.ts'
 import { posixPlatform } from '../../platform/index.ts'
-import { Later } from '../pipe/lines/abort.ts'
+import { Later } from '../shared/abort.ts'
 import { closeSockets, openSockets, type BusSockets } from './bus-sockets.ts'
 import { checkTopic, Clock, eventFrame, frameHead } from './envelope.ts'
 import { EVENTS_A_TURN, LOCK_CHECK_MS, MAX_NUMBERED_TOPICS } from './limits.ts'

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto'
 import { ConclaveError } from '../../errors/index.ts'
 import { DeadlineWheel } from '../../rpc/timers.ts'
-import { throwIfAborted } from '../pipe/lines/abort.ts'
+import { throwIfAborted } from '../shared/abort.ts'
 import { loadZeromq, type Zeromq } from '../zmq-library.ts'
 import { wireJson } from './envelope.ts'
 import * as limits from './limits.ts'

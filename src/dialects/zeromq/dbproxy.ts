@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { ConclaveError } from '../../errors/index.ts'
 import { BackOff } from '../../election/wait.ts'
-import { pause } from '../pipe/lines/abort.ts'
+import { pause } from '../shared/abort.ts'
 import type { Client } from './client.ts'
 import { timestampOf } from './envelope.ts'
 import { MAX_KNOWN_PRIMARIES, WRITE_ATTEMPTS, WRITE_RETRY_MS, WRITE_TIMEOUT_MS } from './limits.ts'

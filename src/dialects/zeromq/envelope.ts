@@ -1,6 +1,6 @@
 import { Buffer, isUtf8 } from 'node:buffer'
 import { ConclaveError } from '../../errors/index.ts'
-import { goJson } from '../pipe/lines/go-json.ts'
+import { goJson } from '../shared/go-json.ts'
 import { MAX_TOPIC_BYTES } from './limits.ts'
 
 /** An event as it travels. */

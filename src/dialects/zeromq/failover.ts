@@ -1,6 +1,6 @@
 import { asError, ConclaveError } from '../../errors/index.ts'
 import { BackOff, sleep } from '../../election/wait.ts'
-import { Later } from '../pipe/lines/abort.ts'
+import { Later } from '../shared/abort.ts'
 import type { Client } from './client.ts'
 import type { Subscription } from './subscription.ts'
 import { WATCH_FIRST_MS, WATCH_LAST_MS } from './limits.ts'

@@ -44,8 +44,8 @@ export abstract class DeskEngine {
     this.desk.open()
   }
 
-  publish(topic: string, body: Body, nested?: boolean): Promise<number> {
-    return this.desk.publish(topic, body, nested)
+  publish(topic: string, body: Body, nested?: boolean, sensitive?: boolean): Promise<number> {
+    return this.desk.publish(topic, body, nested, sensitive)
   }
 
   subscribe<Out>(

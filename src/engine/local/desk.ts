@@ -155,14 +155,14 @@ export class Desk {
     this.#dispatcher.open()
   }
 
-  publish(topic: string, body: Body, nested?: boolean): Promise<number> {
+  publish(topic: string, body: Body, nested?: boolean, sensitive?: boolean): Promise<number> {
     const refused = this.#options.refusal('request', nested)
     if (refused !== undefined) {
       const rejected = Promise.reject<number>(refused)
       rejected.catch(() => {})
       return rejected
     }
-    const published = this.#publisher.publish(topic, body)
+    const published = this.#publisher.publish(topic, body, sensitive)
     if (!this.#ref) {
       const release = this.#hold()
       published.then(release, release)

@@ -53,6 +53,8 @@ export interface EventRouterOptions {
 }
 
 const ENTRY_OVERHEAD_BYTES = 128
+/** What of a PUBLISH goes into its EVENTs. */
+const KEPT_FLAGS = FLAG.RAW | FLAG.SENSITIVE
 
 /** The event bus of one term: one order for all, a bounded replay, a queue of its own for each subscription that lags. */
 export class EventRouter {
@@ -116,7 +118,7 @@ export class EventRouter {
     }
     const { number } = frame
     frame.kind = KIND.EVENT
-    frame.flags &= FLAG.RAW
+    frame.flags &= KEPT_FLAGS
     const event = this.#append(topic, frame, port)
     session.acknowledged(number, event)
     return event

@@ -97,6 +97,7 @@ export class LineEvents<Asked> {
       time: frame.time,
       missed,
       exact,
+      sensitive: (frame.flags & FLAG.SENSITIVE) === 0 ? undefined : true,
     })
   }
 

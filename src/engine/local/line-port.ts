@@ -280,9 +280,12 @@ class LinePort extends Port {
   }
 
   /** Acknowledged, or refused, before `receive` returns. */
-  #publish({ topic, data }: Record<string, unknown>, asked: Asked | undefined): void {
-    if (typeof topic !== 'string') throw invalidParams('conclave.publish needs { topic, data }.')
-    const frame = this.#frame.set(KIND.PUBLISH, 0, 0, 0, 0, ++this.#publishes, Date.now()).withName(topic)
+  #publish({ topic, data, sensitive = false }: Record<string, unknown>, asked: Asked | undefined): void {
+    if (typeof topic !== 'string' || typeof sensitive !== 'boolean') {
+      throw invalidParams('conclave.publish needs { topic, data }, and sensitive may be true or false.')
+    }
+    const flags = sensitive ? FLAG.SENSITIVE : 0
+    const frame = this.#frame.set(KIND.PUBLISH, flags, 0, 0, 0, ++this.#publishes, Date.now()).withName(topic)
     this.#publishing = asked
     this.#hub.receive(this, data === undefined ? frame : frame.withBody(JSON.stringify(data)))
     this.#publishing = undefined

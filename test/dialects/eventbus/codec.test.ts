@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Buffer } from 'node:buffer'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { goJson, goLine } from '../../../src/dialects/pipe/lines/go-json.ts'
+import { goJson, goLine } from '../../../src/dialects/shared/go-json.ts'
 import {
   busSocket,
   configDirectory,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Internals } from '../../../src/dialects/pipe/lines/uids.ts'
+import type { Internals } from '../../../src/dialects/shared/uids.ts'
 import { posixPlatform, type Platform } from '../../../src/platform/index.ts'
 import { defer, ROOT, temporaryDirectory, until, within, type Scope } from '../../support/index.ts'
 

@@ -11,7 +11,7 @@ import {
   type PipeMessage,
 } from '../../../src/dialects/pipe/index.ts'
 import { SwarmTransport } from '../../../src/dialects/pipe/swarm/swarm.ts'
-import { placeOf } from '../../../src/dialects/pipe/lines/uids.ts'
+import { placeOf } from '../../../src/dialects/shared/uids.ts'
 import { temporaryDirectory, until } from '../../support/index.ts'
 import { cases, rawClient, rawServer, type Case } from '../eventbus/support.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test, type TestContext } from 'node:test'
-import { join, type Context, type Member } from 'conclave'
+import { join, type Context, type Event, type Member } from 'conclave'
 import { acceptLines } from '../../../src/engine/local/line-port.ts'
 import { FlushScheduler } from '../../../src/engine/local/flush.ts'
 import { Hub } from '../../../src/engine/local/hub.ts'
@@ -302,6 +302,28 @@ describe('JSON lines: events', () => {
     assert.deepEqual(one.lines, [])
     const again = await one.call('conclave.unsubscribe', { subscription })
     assert.equal(again.error?.data?.code, 'INVALID_PARAMS')
+  })
+
+  test('data that is marked sensitive is told as such, both ways and in a replay', async (t) => {
+    const { peer, secondary } = await world(t)
+    const one = peer()
+    const events = secondary.subscribe('a')
+    await events.ready
+    for (const sensitive of [true, false, undefined]) {
+      assert.equal((await one.call('conclave.publish', { topic: 'a', data: 1, sensitive })).error, undefined)
+    }
+    await secondary.publish('a', 1, { sensitive: true })
+    for (const sensitive of [true, false, false, true]) {
+      const event = (await events.next()).value
+      assert.deepEqual([event?.data, event?.sensitive], [1, sensitive])
+    }
+    await one.call('conclave.subscribe', { pattern: 'a', from: 'earliest' })
+    for (const sensitive of [true, undefined, undefined, true]) {
+      const { params } = await one.next((each) => each['method'] === 'conclave.event')
+      assert.deepEqual([(params as Event).data, (params as Event).sensitive], [1, sensitive])
+    }
+    const wrong = await one.call('conclave.publish', { topic: 'a', data: 1, sensitive: 'yes' })
+    assert.equal(wrong.error?.data?.code, 'INVALID_PARAMS')
   })
 
   test('a replay names publishers that have left', async (t) => {

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { Buffer } from 'node:buffer'
-import { goJson } from '../lines/go-json.ts'
+import { goJson } from '../../shared/go-json.ts'
 import { factToWire, type Fact } from './facts.ts'
 
 /** As the existing peers number it. */

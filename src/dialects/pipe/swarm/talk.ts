@@ -1,8 +1,8 @@
 import { ConclaveError } from '../../../errors/index.ts'
 import type { Connection } from '../../../transport/index.ts'
 import { frameOf, tooLarge } from '../frame.ts'
-import { LineLink } from '../lines/link.ts'
-import { Mailbox } from '../lines/mailbox.ts'
+import { LineLink } from '../../shared/link.ts'
+import { Mailbox } from '../../shared/mailbox.ts'
 import { SYNC_TIMEOUT_MS } from './limits.ts'
 
 export interface SwarmLine {

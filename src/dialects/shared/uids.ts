@@ -1,6 +1,6 @@
-import { ConclaveError } from '../../../errors/index.ts'
-import { posixPlatform, type Platform } from '../../../platform/index.ts'
-import { unixTransport, type Transport } from '../../../transport/index.ts'
+import { ConclaveError } from '../../errors/index.ts'
+import { posixPlatform, type Platform } from '../../platform/index.ts'
+import { unixTransport, type Transport } from '../../transport/index.ts'
 import type { Place } from './place.ts'
 
 /** What the kernel shows for a user that our user namespace does not map; being equal to it proves nothing (rule B18). */

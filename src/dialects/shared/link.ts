@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
-import { LineReader } from '../../../wire/lines.ts'
-import type { Connection, PeerCredentials } from '../../../transport/index.ts'
+import { LineReader } from '../../wire/lines.ts'
+import type { Connection, PeerCredentials } from '../../transport/index.ts'
 
 export interface LineLinkHandlers {
   onLine(text: string): void

@@ -1,5 +1,5 @@
-import { ConclaveError } from '../../../errors/index.ts'
-import { sleep } from '../../../election/wait.ts'
+import { ConclaveError } from '../../errors/index.ts'
+import { sleep } from '../../election/wait.ts'
 
 export function aborted(signal: AbortSignal): ConclaveError {
   return new ConclaveError('ABORTED', 'The wait was aborted by its signal.', { cause: signal.reason })

@@ -1,8 +1,8 @@
 import { dirname } from 'node:path'
-import { ConclaveError } from '../../../errors/index.ts'
-import { errnoOf } from '../../../election/files.ts'
-import type { Platform } from '../../../platform/index.ts'
-import type { Connection, Listener, ListenOptions, Transport } from '../../../transport/index.ts'
+import { ConclaveError } from '../../errors/index.ts'
+import { errnoOf } from '../../election/files.ts'
+import type { Platform } from '../../platform/index.ts'
+import type { Connection, Listener, ListenOptions, Transport } from '../../transport/index.ts'
 
 /**
  * Makes the directory (0700, and what is missing above it) and checks that it is ours and that nobody else can put

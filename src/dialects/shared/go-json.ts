@@ -1,4 +1,4 @@
-import { encodeLine } from '../../../wire/lines.ts'
+import { encodeLine } from '../../wire/lines.ts'
 
 /** What Go's encoding/json escapes beside what JSON must: the existing peers write these six as \u003c and so on. */
 const ESCAPED = /[<>&\u2028\u2029]/g
