@@ -19,7 +19,7 @@ export const CHARTS: readonly Chart[] = [
     name: 'latency',
     title: 'A call and its answer, 64 B: median in microseconds (less is better)',
     case: 'rpc-latency',
-    metrics: ['p50 64 B'],
+    metrics: ['p50 64 B, one core'],
     lowIsGood: true,
   },
   {

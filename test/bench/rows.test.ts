@@ -6,7 +6,7 @@ import { quantile } from '../../bench/support/statistics.ts'
 import { figure, markdownTable, plainTable } from '../../bench/support/table.ts'
 import { judge } from '../../bench/targets.ts'
 
-const LATENCY = { case: 'rpc-latency', metric: 'p50 64 B' }
+const LATENCY = { case: 'rpc-latency', metric: 'p50 64 B, one core' }
 
 test('a quantile is a value that was measured, by the nearest rank', () => {
   assert.equal(quantile([5, 1, 3], 0.5), 3)
