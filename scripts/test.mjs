@@ -71,7 +71,9 @@ function finish() {
       // It has ended by itself.
     }
   }
-  const litter = existsSync(base) ? readdirSync(base).filter((name) => name !== compileCache) : [`${base} itself is gone`]
+  const litter = existsSync(base)
+    ? readdirSync(base).filter((name) => name !== compileCache)
+    : [`${base} itself is gone`]
   if (litter.length > 0) process.stderr.write(`Left on disk by a test: ${litter.join(', ')}\n`)
   if (tests === 0) process.stderr.write(`No test ran${words.length > 0 ? ` for: ${words.join(' ')}` : ''}.\n`)
   process.exitCode = failed > 0 || tests === 0 || left.length > 0 || litter.length > 0 ? 1 : 0
