@@ -3,7 +3,7 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { targetName } from '../dist/src/platform/native.js'
+import { targetName } from '../src/platform/native.ts'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
 const built = join(root, 'build', 'conclave.node')

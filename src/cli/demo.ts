@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { realpath, stat, writeFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join, resolve } from 'node:path'
+import { packageRoot } from '../platform/package.ts'
 import type { Given } from './args.ts'
 import { Conductor } from './demo/conductor.ts'
 import { Live } from './demo/live.ts'
@@ -88,8 +88,5 @@ async function folderOf(given: string | undefined): Promise<string> {
 }
 
 function defaultFolder(): string {
-  const own = ['../../node_modules', '../../../node_modules'].map((path) =>
-    fileURLToPath(new URL(path, import.meta.url)),
-  )
-  return ['node_modules', ...own].find((folder) => existsSync(folder)) ?? '.'
+  return ['node_modules', join(packageRoot(), 'node_modules')].find((folder) => existsSync(folder)) ?? '.'
 }

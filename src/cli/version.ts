@@ -1,17 +1,14 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { packageRoot } from '../platform/package.ts'
 
-/** From package.json: beside src/, or beside dist/. */
+/** From package.json. */
 export async function ownVersion(): Promise<string> {
-  for (const path of ['../../package.json', '../../../package.json']) {
-    try {
-      const { name, version } = JSON.parse(await readFile(new URL(path, import.meta.url), 'utf8')) as {
-        readonly name?: unknown
-        readonly version?: unknown
-      }
-      if (name === 'conclave' && typeof version === 'string') return version
-    } catch {
-      // Not there: the other place.
-    }
+  try {
+    const text = await readFile(join(packageRoot(), 'package.json'), 'utf8')
+    const { name, version } = JSON.parse(text) as { readonly name?: unknown; readonly version?: unknown }
+    return name === 'conclave' && typeof version === 'string' ? version : 'unknown'
+  } catch {
+    return 'unknown'
   }
-  return 'unknown'
 }

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { posix as path } from 'node:path'
 import { ConclaveError } from '../errors/index.ts'
 import type { Platform } from '../platform/platform.ts'
+import { randomBytes } from '../platform/random.ts'
 import { ENDPOINT_BYTES } from './limits.ts'
 
 const NAME = /^[A-Za-z0-9_-]{16}\.sock$/

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes } from '../platform/random.ts'
 import { INSTANCE_BYTES } from './limits.ts'
 
 const FORM = /^[A-Za-z0-9_-]{22}$/

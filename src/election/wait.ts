@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import { monotonicMs } from '../platform/clock.ts'
 import { MAX_TIMER_MS } from './limits.ts'
 
 export interface SleepOptions {
@@ -15,13 +16,13 @@ const FINE_BELOW_MS = 2
 export async function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
   const { signal, ref = true } = options
   if (ms < FINE_BELOW_MS) {
-    const end = performance.now() + ms
+    const end = monotonicMs() + ms
     do await turn(undefined, { ref })
-    while (signal?.aborted !== true && performance.now() < end)
+    while (signal?.aborted !== true && monotonicMs() < end)
     return
   }
-  const end = performance.now() + ms
-  for (let left = ms; left > 0 && signal?.aborted !== true; left = end - performance.now()) {
+  const end = monotonicMs() + ms
+  for (let left = ms; left > 0 && signal?.aborted !== true; left = end - monotonicMs()) {
     await timer(Math.min(Math.ceil(left), MAX_TIMER_MS), signal, ref)
   }
 }

@@ -1,10 +1,10 @@
-import { debuglog } from 'node:util'
 import { findWorkspace as find } from '../election/index.ts'
 import type { EngineStatus } from '../engine/engine.ts'
 import { LocalEngine } from '../engine/local/local-engine.ts'
 import type { StopWork } from '../engine/local/primary-work.ts'
 import { ConclaveError } from '../errors/index.ts'
 import type { Contract } from '../rpc/contract.ts'
+import { util } from '../platform/builtins.ts'
 import { checkNode } from '../platform/node-version.ts'
 import { posixPlatform } from '../platform/index.ts'
 import { JOIN_TIMEOUT_MS } from './limits.ts'
@@ -117,7 +117,7 @@ function closeOnAbort(view: MemberView, signal: AbortSignal): void {
 }
 
 function log(engine: LocalEngine, logger: Logger | undefined): void {
-  const debug = debuglog('conclave')
+  const debug = util.debuglog('conclave')
   if (logger === undefined && !debug.enabled) return
   engine.onStatus((status) => {
     debug('%s %j', engine.self.name, status)

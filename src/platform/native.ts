@@ -1,8 +1,7 @@
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { ConclaveError } from '../errors/index.ts'
+import { fs } from './builtins.ts'
+import { packageRoot } from './package.ts'
 
 /** An open socket or lock of the addon. Opaque: good for the functions below only. */
 export type SocketHandle = { readonly socket: unique symbol }
@@ -73,22 +72,19 @@ function load(): Native {
   const target = targetName()
   // A checkout has its own build; the published package has only prebuilds.
   const candidates = [join(root, 'build', 'conclave.node'), join(root, 'prebuilds', target, 'conclave.node')]
-  const file = candidates.find((candidate) => existsSync(candidate))
+  const file = candidates.find((candidate) => fs.existsSync(candidate))
   const cure = `build it with \`node ${join(root, 'scripts', 'build-native.mjs')}\` (needs a C compiler and the headers of Node)`
   if (file === undefined) {
     throw new ConclaveError('UNSUPPORTED', `conclave has no native binary for ${target}: ${cure}.`)
   }
   try {
-    return createRequire(import.meta.url)(file) as Native
+    // What `require` ends in, without the loader of CommonJS modules, which costs more than the addon.
+    const module = { exports: {} }
+    process.dlopen(module, file)
+    return module.exports as Native
   } catch (cause) {
     throw new ConclaveError('UNSUPPORTED', `conclave's native binary ${file} does not load: ${cure}.`, { cause })
   }
-}
-
-/** This file lies in `<root>/src/platform` or in `<root>/dist/src/platform`. */
-function packageRoot(): string {
-  const source = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
-  return existsSync(join(source, 'package.json')) ? source : dirname(source)
 }
 
 /** The folder in prebuilds/. */
@@ -100,7 +96,7 @@ export function targetName(): string {
 function isMusl(): boolean {
   const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
   // A glibc system may have musl's loader too, so the report decides; it takes milliseconds, so only then.
-  if (!existsSync(`/lib/ld-musl-${machine}.so.1`)) return false
+  if (!fs.existsSync(`/lib/ld-musl-${machine}.so.1`)) return false
   const report = process.report as NodeJS.ProcessReport & { excludeNetwork: boolean }
   const before = report.excludeNetwork
   report.excludeNetwork = true

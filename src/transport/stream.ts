@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
-import { getSystemErrorName } from 'node:util'
 import type { ConclaveError } from '../errors/index.ts'
+import { util } from '../platform/builtins.ts'
 import { NATIVE_EVENT, WATCH } from '../platform/native.ts'
 import { disconnected } from './errors.ts'
 import { flushAtExit, flushed } from './exit.ts'
@@ -198,7 +198,7 @@ const FULL: ReadonlySet<number> = new Set([
 ])
 
 function brokenConnection(errno: number): ConclaveError {
-  const name = getSystemErrorName(errno)
+  const name = util.getSystemErrorName(errno)
   if (name === 'EMSGSIZE') return disconnected('The connection was closed: a packet was too long (EMSGSIZE).', name)
   return disconnected(`The connection broke (${name}): the peer closed it or died.`, name)
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { execute, ROOT, type ExecuteOptions, type Executed, type Scope } from '../support/index.ts'
+import { execute, NODE_FLAGS, ROOT, type ExecuteOptions, type Executed, type Scope } from '../support/index.ts'
 
 const LIMIT_MS = 100_000
 
@@ -30,7 +30,10 @@ export function tool(t: Scope, file: string, args: readonly string[], options: E
 export async function pack(t: Scope, destination: string): Promise<Packed> {
   const built = await tool(t, 'typescript/bin/tsc', ['-b', 'tsconfig.build.json'])
   assert.equal(built.code, 0, built.stdout)
-  const prepack = (...args: readonly string[]) => execute(t, process.execPath, ['scripts/prepack.mjs', ...args])
+  const bundled = await execute(t, process.execPath, ['scripts/bundle.mjs'])
+  assert.equal(bundled.code, 0, bundled.stderr)
+  const prepack = (...args: readonly string[]) =>
+    execute(t, process.execPath, [...NODE_FLAGS, 'scripts/prepack.mjs', ...args])
   const prepared = await prepack()
   assert.equal(prepared.code, 0, prepared.stderr)
   try {

@@ -1,7 +1,7 @@
 // limit: 300 s
 import assert from 'node:assert/strict'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { targetName } from '../../src/platform/native.ts'
 import { execute, ROOT, spawnProgram, temporaryDirectory, workspace } from '../support/index.ts'
@@ -12,7 +12,7 @@ const SNAPSHOT = join(HERE, 'exports.json')
 
 interface Manifest {
   readonly version: string
-  readonly exports: Readonly<Record<string, string | { readonly types: string }>>
+  readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly scripts: Readonly<Record<string, string>>
 }
@@ -36,6 +36,18 @@ function exportsOf(declarations: string): string[] {
   return [...listed, ...direct].sort()
 }
 
+function manifestOf(folder: string): Manifest {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest
+}
+
+/** The files that a compiled file imports. */
+function importsOf(path: string, when: 'at once' | 'ever' = 'ever'): string[] {
+  const code = readFileSync(join(ROOT, path), 'utf8')
+  const form = when === 'ever' ? /(?:from |import |import\()"(\.[^"]+\.js)"/g : /(?:from |import )"(\.[^"]+\.js)"/g
+  const imports = code.matchAll(form)
+  return [...imports].map(([, target = '']) => join(dirname(path), target))
+}
+
 function kindOf(name: string): 'value' | 'type' {
   return name.startsWith('type ') ? 'type' : 'value'
 }
@@ -48,7 +60,7 @@ test('the packed tarball', async (t) => {
   mkdirSync(app)
   writeFileSync(join(app, 'package.json'), '{ "name": "app", "private": true, "type": "module" }\n')
   const root = join(app, 'node_modules', 'conclave')
-  const manifest = (): Manifest => JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
+  const manifest = (): Manifest => manifestOf(root)
 
   await t.test('holds what it must and nothing else', () => {
     const { paths } = packed
@@ -73,11 +85,31 @@ test('the packed tarball', async (t) => {
       /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|scripts\/build-native\.mjs)$|^(bin|dist\/src|src|native|prebuilds|docs)\//
     const odd = paths.filter((path) => !known.test(path) || /\.tsbuildinfo$|\.test\.|node_modules|\.tmp/.test(path))
     assert.deepEqual(odd, [])
-    // A source for each compiled file, so that stack traces and source maps lead somewhere, and nothing compiled of old.
+    // A source for each declaration, and nothing compiled of old.
     const orphans = paths
-      .filter((path) => /^dist\/src\/.*\.js$/.test(path))
-      .filter((path) => !paths.includes(path.replace(/^dist\//, '').replace(/\.js$/, '.ts')))
+      .filter((path) => /^dist\/src\/.*\.d\.ts$/.test(path))
+      .filter((path) => !paths.includes(path.replace(/^dist\//, '').replace(/\.d\.ts$/, '.ts')))
     assert.deepEqual(orphans, [], 'compiled from sources that are gone: remove dist/ and build again')
+    const programs = ['dist/src/cli/main.js', 'dist/src/cli/demo/worker.js', 'dist/src/dialects/eventbus/daemon.js']
+    const entries = Object.values(manifestOf(ROOT).exports).flatMap((target) =>
+      typeof target === 'string' ? [] : [join(target.default)],
+    )
+    const compiled = new Set([...entries, ...programs])
+    for (const path of compiled) for (const other of importsOf(path)) compiled.add(other)
+    assert.deepEqual(
+      paths.filter((path) => path.endsWith('.js') && path.startsWith('dist/')).toSorted(),
+      [...compiled].toSorted(),
+      'each compiled file is an entry, a program, or imported by one of them',
+    )
+    const sources = [...compiled].flatMap((path) => {
+      const map = JSON.parse(readFileSync(join(ROOT, `${path}.map`), 'utf8')) as { readonly sources: string[] }
+      return map.sources.map((source) => join(dirname(path), source))
+    })
+    const lost = sources.filter((source) => !paths.includes(source))
+    assert.deepEqual(lost, [], 'stack traces lead to sources that are there')
+    // Each class and each table is one, whichever entry it is reached by.
+    const twice = sources.filter((source, at) => sources.indexOf(source) !== at)
+    assert.deepEqual(twice, [], 'compiled into two files')
   })
 
   await t.test('publint has nothing against it', async (t) => {
@@ -138,6 +170,28 @@ test('the packed tarball', async (t) => {
     const hint = 'meant? CONCLAVE_UPDATE=1 npm test -- package/package, and review the difference'
     assert.ok(existsSync(SNAPSHOT), hint)
     assert.deepEqual(now, JSON.parse(readFileSync(SNAPSHOT, 'utf8')), hint)
+  })
+
+  await t.test('a member loads few files and few modules of Node', async (t) => {
+    const files = new Set(['dist/src/index.js'])
+    for (const path of files) for (const other of importsOf(path, 'at once')) files.add(other)
+    assert.ok(files.size <= 3, [...files].join(', '))
+    // Each of these costs a process one to five milliseconds and up to three MiB.
+    const costly = ['crypto', 'stream', 'perf_hooks', 'internal/fs/promises', 'child_process', 'net', 'internal/worker']
+    const code = `
+      const { join } = await import('conclave')
+      const member = await join(${JSON.stringify(workspace(t))})
+      const loaded = process.moduleLoadList.map((name) => name.replace('NativeModule ', ''))
+      process.getBuiltinModule('node:fs').writeSync(1, JSON.stringify(loaded))
+      await member.close()`
+    const { stdout, stderr } = await execute(t, process.execPath, ['--input-type=module', '-e', code], { cwd: app })
+    assert.equal(stderr, '')
+    const loaded = JSON.parse(stdout) as readonly string[]
+    assert.ok(loaded.includes('fs'), stdout)
+    assert.deepEqual(
+      costly.filter((name) => loaded.includes(name)),
+      [],
+    )
   })
 
   await t.test('its declarations compile in a strict program', async (t) => {

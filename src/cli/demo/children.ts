@@ -1,11 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { programFile } from '../../platform/package.ts'
 import type { ProcessView } from './state.ts'
 
-/** Beside this file: a .ts in src/, a .js in dist/. */
-const PROGRAM = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url))
+const PROGRAM = programFile('cli/demo/worker')
 const STDERR_KEPT = 2_000
 const END_MS = 4_000
 

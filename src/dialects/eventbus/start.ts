@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { ConclaveError } from '../../errors/index.ts'
 import { errnoOf } from '../../election/files.ts'
+import { programFile } from '../../platform/package.ts'
 import { pause, within } from '../shared/abort.ts'
 import { privateDirectory, type Place } from '../shared/place.ts'
 import { probe } from './client.ts'
@@ -113,9 +113,7 @@ async function startBus(socket: string, start: StartOptions): Promise<void> {
 }
 
 function ownCommand(socket: string, { sources = [], exclusive = [], idleExitMs }: StartOptions): string[] {
-  const daemon = fileURLToPath(
-    new URL(import.meta.url.endsWith('.ts') ? './daemon.ts' : './daemon.js', import.meta.url),
-  )
+  const daemon = programFile('dialects/eventbus/daemon')
   const modules = sources.map((source) => (source instanceof URL ? source.href : source))
   const flags = process.execArgv.filter((flag) => /^(?:--conditions=|--experimental-strip-types$)/.test(flag))
   return [process.execPath, ...flags, daemon, JSON.stringify({ socket, sources: modules, exclusive, idleExitMs })]

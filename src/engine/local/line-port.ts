@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { ConclaveError, asError, type ErrorOnWire } from '../../errors/index.ts'
 import { seqOf } from '../../events/position.ts'
 import type { SubscribeBody } from '../../events/subscriber.ts'
+import { randomBytes } from '../../platform/random.ts'
 import { CALL_TIMEOUT_MS } from '../../rpc/limits.ts'
 import type { Connection } from '../../transport/transport.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
