@@ -46,6 +46,9 @@ bool socket_init(struct state *state, napi_value exports);
 bool seqpacket_init(struct state *state, napi_value exports);
 bool system_init(struct state *state, napi_value exports);
 
+/* A socket of this number was accepted: locks get a higher one. */
+void flock_keep_above(struct state *state, int fd);
+
 /* At the end of the environment. */
 void flock_close_all(struct state *state);
 void socket_close_all(struct state *state);

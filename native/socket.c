@@ -176,6 +176,7 @@ static void accept_some(struct socket *socket) {
       call_with_integer(socket, EVENT_ACCEPT, error);
       return;
     }
+    flock_keep_above(socket->state, fd);
     if (socket->receive == seqpacket_receive) seqpacket_adopt(accepted);
     napi_handle_scope scope;
     if (napi_open_handle_scope(env, &scope) != napi_ok) return;

@@ -3,8 +3,10 @@ import { spawn, spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { ConclaveError, type Code } from '../../src/errors/index.ts'
 import { posixPlatform } from '../../src/platform/index.ts'
+import { unixTransport, type Connection } from '../../src/transport/index.ts'
 import { platformSuite } from './suite.ts'
 import { isRoot, needsCompiler, needsLinux, needsRoot, startProgram, STRANGER, temporaryDirectory } from './support.ts'
 
@@ -82,20 +84,46 @@ test('another process: busy while it holds, free as soon as it is dead', async (
   lock.close()
 })
 
-test('A9 the lock has a higher descriptor than any socket', { skip: needsLinux }, (context) => {
-  const path = join(temporaryDirectory(context), 'lock')
-  const lock = platform.tryLock(path)
-  const numbers = fs.readdirSync('/proc/self/fd').filter((fd) => {
-    try {
-      return fs.readlinkSync(`/proc/self/fd/${fd}`) === path
-    } catch {
-      return false
+test(
+  'A9 the lock has a higher descriptor than any socket, however many there are',
+  { skip: needsLinux },
+  async (context) => {
+    const directory = temporaryDirectory(context)
+    const path = join(directory, 'lock')
+    const lock = platform.tryLock(path)
+    const transport = unixTransport()
+    const accepted: Connection[] = []
+    const listener = transport.listen(join(directory, 's'), {
+      backlog: 511,
+      onConnection: (connection) => void accepted.push(connection),
+      onError: assert.ifError,
+    })
+    const open: Connection[] = []
+    for (const links of [1, 40, 150]) {
+      while (open.length < links) open.push(transport.connect(join(directory, 's')))
+      while (accepted.length < links) await turn()
+      const descriptors = fs.readdirSync('/proc/self/fd').flatMap((fd) => {
+        try {
+          return [{ fd: Number(fd), to: fs.readlinkSync(`/proc/self/fd/${fd}`) }]
+        } catch {
+          return [] // that of this look
+        }
+      })
+      const sockets = descriptors.filter(({ to }) => to.startsWith('socket:')).map(({ fd }) => fd)
+      const locks = descriptors.filter(({ to }) => to === path).map(({ fd }) => fd)
+      assert.ok(sockets.length >= 2 * links)
+      assert.equal(locks.length, 1)
+      assert.ok(
+        locks.every((fd) => fd > Math.max(...sockets)),
+        `${locks.join()} above ${Math.max(...sockets)}`,
+      )
     }
-  })
-  assert.equal(numbers.length, 1)
-  assert.ok(Number(numbers[0]) >= 1000)
-  lock?.close()
-})
+    for (const connection of [...open, ...accepted]) connection.close()
+    listener.close()
+    assert.equal(platform.tryLock(path), undefined, 'it was never let go')
+    lock?.close()
+  },
+)
 
 test('A10 a child does not inherit the lock', (context) => {
   const path = join(temporaryDirectory(context), 'lock')
