@@ -12,7 +12,7 @@ const TOPIC = /^[^\s\p{Cc}\p{Cs}*>.]+(?:\.[^\s\p{Cc}\p{Cs}*>.]+)*$/u
 const UNFIT = /[\s\p{Cc}\p{Cs}]/u
 
 /** Topics that begin with it are the system's own; a pattern has to spell it out to match them. */
-export const SYSTEM_PREFIX = '$'
+const SYSTEM_PREFIX = '$'
 
 /**
  * @param from `system` admits the reserved topics, which begin with `$`

@@ -1,7 +1,7 @@
 import { ConclaveError } from '../errors/index.ts'
 
 /** Oldest Node that is supported; package.json's `engines` says the same. */
-export const MIN_NODE: readonly [major: number, minor: number] = [22, 13]
+const MIN_NODE: readonly [major: number, minor: number] = [22, 13]
 
 /** @throws `UNSUPPORTED` in one sentence */
 export function checkNode(version: string = process.versions.node): void {

@@ -115,11 +115,6 @@ export function rpcFailure(id: RpcId, error: unknown): RpcResponse {
 }
 
 /** @throws `INVALID_REQUEST` for params that JSON cannot hold */
-export function rpcRequestLine(id: RpcId, method: string, params?: unknown): string {
-  return encodeLine({ jsonrpc: '2.0', id, method, params })
-}
-
-/** @throws `INVALID_REQUEST` for params that JSON cannot hold */
 export function rpcNotificationLine(method: string, params?: unknown): string {
   return encodeLine({ jsonrpc: '2.0', method, params })
 }

@@ -12,7 +12,7 @@ const STRING = 6 << 1
 const LONGEST_UINT = 8
 
 /** One byte below 128; else the negated count of the bytes that follow, big-endian. */
-export function uintBytes(value: number | bigint): Buffer {
+function uintBytes(value: number | bigint): Buffer {
   if (value < 128) return Buffer.from([Number(value)])
   const bytes = Buffer.alloc(1 + LONGEST_UINT)
   bytes.writeBigUInt64BE(BigInt(value), 1)

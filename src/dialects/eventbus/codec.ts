@@ -109,7 +109,7 @@ export function encodeAny(message: AnyMessage, maxBytes: number = MAX_FRAME_BYTE
 }
 
 /** @throws `FRAME_TOO_LARGE`. Exact only where it matters: a text that surely fits is not measured. */
-export function checkFrame(line: string, maxBytes: number): void {
+function checkFrame(line: string, maxBytes: number): void {
   if (line.length * 3 <= maxBytes) return
   const bytes = Buffer.byteLength(line)
   if (bytes > maxBytes) throw frameTooLarge(bytes, maxBytes)

@@ -80,7 +80,7 @@ export async function ensureBus(place: Place, socket: string, options: EnsureOpt
 }
 
 /** Nobody there, or somebody who is just ending: as opposed to a bus that hangs, or belongs to another user. */
-export function isAbsent(error: unknown): boolean {
+function isAbsent(error: unknown): boolean {
   return ConclaveError.is(error, 'DISCONNECTED') && errnoOf(error) !== 'EAGAIN'
 }
 

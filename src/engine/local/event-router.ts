@@ -1,5 +1,5 @@
 import { ConclaveError, errorToWire } from '../../errors/index.ts'
-import { numberOf, seqOf, termOf } from '../../events/position.ts'
+import { numberOf, termOf } from '../../events/position.ts'
 import { SubscriptionQueue } from '../../events/queue.ts'
 import { ReplayRing } from '../../events/ring.ts'
 import { Slab } from '../../events/slab.ts'
@@ -437,10 +437,5 @@ export class EventRouter {
   #answer(port: Port, id: number, body: SubscribedBody, error?: unknown): void {
     const answer = error === undefined ? body : { ...body, error: errorToWire(error) }
     port.send(this.#frame.set(KIND.SUBSCRIBED, 0, 0, id, 0, 0, 0).withBody(JSON.stringify(answer)))
-  }
-
-  /** Position of the last event, as the public seq. */
-  get lastSeq(): number {
-    return seqOf(this.#options.term, this.#number)
   }
 }

@@ -124,11 +124,6 @@ export class Hub {
     return this.#ports.get(slot)?.ref
   }
 
-  /** Ids of the members, the primary's own too. */
-  memberIds(): string[] {
-    return [...this.#byId.keys()]
-  }
-
   /** The primary's own member. */
   attachLocal(deliver: (frame: Frame) => void): LocalPort {
     const { primary } = this.#options
