@@ -1,7 +1,9 @@
 import { openWorkspace, type Workspace } from '../election/index.ts'
 import { ConclaveError } from '../errors/index.ts'
-import { posixPlatform, refuseSetuid } from '../platform/index.ts'
-import { unixTransport, type Transport } from '../transport/index.ts'
+import { refuseSetuid } from '../platform/identity.ts'
+import { posixPlatform } from '../platform/posix.ts'
+import type { Transport } from '../transport/transport.ts'
+import { unixTransport } from '../transport/unix.ts'
 import { fileURLToPath } from 'node:url'
 import type { Place } from './types.ts'
 

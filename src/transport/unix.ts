@@ -1,4 +1,5 @@
-import { posixPlatform, type Platform } from '../platform/index.ts'
+import type { Platform } from '../platform/platform.ts'
+import { posixPlatform } from '../platform/posix.ts'
 import { native, type Native, type SocketHandle } from '../platform/native.ts'
 import { checkPathLength, cannotListen, foreignPeer } from './errors.ts'
 import { StreamConnection } from './stream.ts'

@@ -48,6 +48,12 @@ function importsOf(path: string, when: 'at once' | 'ever' = 'ever'): string[] {
   return [...imports].map(([, target = '']) => join(dirname(path), target))
 }
 
+/** The files of src/ that are in a compiled file. */
+function sourcesOf(path: string): string[] {
+  const map = JSON.parse(readFileSync(join(ROOT, `${path}.map`), 'utf8')) as { readonly sources: string[] }
+  return map.sources.map((source) => join(dirname(path), source))
+}
+
 function kindOf(name: string): 'value' | 'type' {
   return name.startsWith('type ') ? 'type' : 'value'
 }
@@ -101,10 +107,7 @@ test('the packed tarball', async (t) => {
       [...compiled].toSorted(),
       'each compiled file is an entry, a program, or imported by one of them',
     )
-    const sources = [...compiled].flatMap((path) => {
-      const map = JSON.parse(readFileSync(join(ROOT, `${path}.map`), 'utf8')) as { readonly sources: string[] }
-      return map.sources.map((source) => join(dirname(path), source))
-    })
+    const sources = [...compiled].flatMap(sourcesOf)
     const lost = sources.filter((source) => !paths.includes(source))
     assert.deepEqual(lost, [], 'stack traces lead to sources that are there')
     // Each class and each table is one, whichever entry it is reached by.
@@ -176,6 +179,10 @@ test('the packed tarball', async (t) => {
     const files = new Set(['dist/src/index.js'])
     for (const path of files) for (const other of importsOf(path, 'at once')) files.add(other)
     assert.ok(files.size <= 3, [...files].join(', '))
+    const sources = [...files].flatMap(sourcesOf)
+    assert.ok(sources.includes('src/platform/posix.ts'))
+    const others = sources.filter((source) => /^src\/(cli|dialects|testing)\/|\/memory|sqlite\/coordinator/.test(source))
+    assert.deepEqual(others, [], 'what only other entries need')
     // Each of these costs a process one to five milliseconds and up to three MiB.
     const costly = ['crypto', 'stream', 'perf_hooks', 'internal/fs/promises', 'child_process', 'net', 'internal/worker']
     const code = `

@@ -23,6 +23,8 @@ export interface LinkOptions {
 export class Link {
   readonly #connection: Connection
   readonly #channel: Channel
+  /** Called before each frame that goes out. */
+  onSend: () => void = () => {}
   #bytesSeen = 0
 
   constructor(connection: Connection, channel: Channel) {
@@ -53,6 +55,7 @@ export class Link {
   }
 
   send(frame: Frame): OutgoingTransfer | undefined {
+    this.onSend()
     return this.#channel.send(frame)
   }
 

@@ -21,7 +21,8 @@ export interface LivenessOptions {
  */
 export class Liveness {
   readonly #options: LivenessOptions
-  readonly #timer: NodeJS.Timeout
+  /** Runs while something is outstanding or the primary is silent: an idle member is not woken. */
+  #timer: NodeJS.Timeout | undefined
   readonly #silentTicks: number
   #activity: number
   #quietTicks = 0
@@ -31,8 +32,10 @@ export class Liveness {
     this.#options = options
     this.#activity = options.link.activity
     this.#silentTicks = Math.max(ASK_AFTER_TICKS, Math.ceil((options.unresponsiveMs ?? UNRESPONSIVE_MS) / TICK_MS))
-    this.#timer = setInterval(() => this.#tick(), TICK_MS)
-    this.#timer.unref()
+    this.#watch()
+    options.link.onSend = () => {
+      if (this.#timer === undefined) this.#watch()
+    }
   }
 
   /** Whether the primary has been silent for too long, a byte that arrived since the last tick included. */
@@ -42,20 +45,32 @@ export class Liveness {
   }
 
   close(): void {
+    this.#options.link.onSend = () => {}
+    this.#rest()
+  }
+
+  #watch(): void {
+    this.#activity = this.#options.link.activity
+    this.#timer = setInterval(() => this.#tick(), TICK_MS)
+    this.#timer.unref()
+  }
+
+  #rest(): void {
     clearInterval(this.#timer)
+    this.#timer = undefined
   }
 
   #tick(): void {
     const { link, outstanding } = this.#options
-    if (link.activity !== this.#activity) {
-      this.#heard()
-      return
-    }
+    const heard = link.activity !== this.#activity
+    if (heard) this.#heard()
     if (!outstanding()) {
       // It owes nothing; whom we found silent is silent until we hear it.
       this.#quietTicks = 0
+      if (this.#responsive) this.#rest()
       return
     }
+    if (heard) return
     this.#quietTicks++
     if (this.#quietTicks >= Math.min(ASK_AFTER_TICKS, this.#silentTicks - 1) && link.bufferedBytes === 0) {
       link.send(new Frame().set(KIND.PING, 0, 0, 0, 0, this.#quietTicks, 0))

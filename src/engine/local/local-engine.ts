@@ -13,7 +13,7 @@ import {
 } from '../../election/index.ts'
 import type { Lock } from '../../platform/platform.ts'
 import type { FrameSink } from '../../rpc/caller.ts'
-import { flushAtExit, flushed } from '../../transport/index.ts'
+import { flushAtExit, flushed } from '../../transport/exit.ts'
 import type { Welcome } from '../../wire/handshake.ts'
 import type { MemberRef, Role } from '../../wire/peers.ts'
 import { BatchPool } from '../../wire/writer.ts'

@@ -54,7 +54,16 @@ test('A12 acknowledgements are remembered for so many publishes', () => {
 })
 
 function liveness(unresponsiveMs: number) {
-  const link = { activity: 0, bufferedBytes: 0, pings: 0, send: () => void link.pings++ }
+  const link = {
+    activity: 0,
+    bufferedBytes: 0,
+    pings: 0,
+    onSend: () => {},
+    send: () => {
+      link.onSend()
+      link.pings++
+    },
+  }
   const state = { outstanding: true }
   const changes: boolean[] = []
   const made = new Liveness({
@@ -85,6 +94,34 @@ test('B1 B2 silence is counted in ticks that ran while something is due; any byt
     mock.timers.tick(60_000)
     assert.equal(made.silent, false, 'it owes nothing')
     made.close()
+  } finally {
+    mock.timers.reset()
+  }
+})
+
+test('B2 an idle member is not woken; what it sends is watched from then on', () => {
+  mock.timers.enable({ apis: ['setInterval'] })
+  try {
+    const { link, state, changes, made } = liveness(5000)
+    let asked = 0
+    const get = (): boolean => {
+      asked++
+      return false
+    }
+    Object.defineProperty(state, 'outstanding', { get, configurable: true })
+    mock.timers.tick(60_000)
+    assert.equal(asked, 1, 'one look, and no other until something is sent')
+    Object.defineProperty(state, 'outstanding', { value: true })
+    link.activity++
+    link.onSend()
+    mock.timers.tick(4000)
+    assert.deepEqual(changes, [])
+    mock.timers.tick(1000)
+    assert.deepEqual([changes, made.silent], [[false], true], 'what came before it was asked does not count')
+    made.close()
+    link.onSend()
+    mock.timers.tick(60_000)
+    assert.deepEqual(changes, [false])
   } finally {
     mock.timers.reset()
   }
