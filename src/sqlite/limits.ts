@@ -18,8 +18,15 @@ export const WRITES_SENT_BYTES: number = 48 * 1024
 export const GROUP_WRITES: number = 512
 /** Bytes of SQL and parameters that commit together at most; one write may exceed it. */
 export const GROUP_BYTES: number = 1024 * 1024
+/** Writes of one member in a row, while those of others wait for the same group. */
+export const GROUP_TURN_WRITES: number = 8
+/** How long a group waits at most for members that are quick to write again, after the last one was answered. */
+export const GATHER_MS: number = 0.2
 /** A group takes no further write once it has run this long, so that the loop that it shares is served (rule A11). */
 export const GROUP_MS: number = 4
+
+/** Groups that run each write in a savepoint after one failed that had none. */
+export const CAREFUL_GROUPS: number = 64
 
 /** Pauses between two attempts while another program holds the write lock of the file; the last one repeats. */
 export const BUSY_PAUSES_MS: readonly number[] = [1, 1, 2, 2, 5, 5, 10, 10, 20, 50]
