@@ -102,7 +102,7 @@ export class Coordinator {
       onReport: (report) => options.onReport?.({ type: 'wal', ...report }),
       limits: limits?.wal,
     })
-    this.#pace = new Pace(now)
+    this.#pace = new Pace(now, () => this.#schedule())
     this.#pause = new BusyPause({
       now,
       onOver: () => this.#schedule(),
@@ -196,6 +196,7 @@ export class Coordinator {
     this.#lost ??= error
     clearInterval(this.#forgetting)
     this.#pause.stop()
+    this.#pace.stop()
     this.#sessions.close()
     for (const entry of this.#queue.drain()) this.#reject(entry, error)
     for (const reject of this.#stranded.splice(0)) reject(error)
@@ -279,6 +280,7 @@ export class Coordinator {
 
   #schedule(): void {
     if (this.#scheduled || this.#pumping || this.#state !== 'serving' || this.#pause.active) return
+    if (this.#pace.waits && this.#queue.peek()?.begin === undefined) return
     this.#scheduled = true
     // After what arrives in this turn of the loop: it commits together.
     setImmediate(() => {
@@ -296,7 +298,8 @@ export class Coordinator {
         const next = this.#queue.peek()
         if (next === undefined) break
         if (next.begin !== undefined) await this.#grant(next, next.begin)
-        else if (!this.#pace.waits) await this.#group()
+        else if (this.#pace.waits) break
+        else await this.#group()
         await this.#wal.look()
         await new Promise((resolve) => setImmediate(resolve))
       }

@@ -21,7 +21,7 @@ export const GROUP_BYTES: number = 1024 * 1024
 /** Writes of one member in a row, while those of others wait for the same group. */
 export const GROUP_TURN_WRITES: number = 8
 /** How long a group waits at most for members that are quick to write again, after the last one was answered. */
-export const GATHER_MS: number = 0.2
+export const GATHER_MS: number = 1
 /** A group takes no further write once it has run this long, so that the loop that it shares is served (rule A11). */
 export const GROUP_MS: number = 4
 

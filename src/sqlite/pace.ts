@@ -14,13 +14,17 @@ interface Member {
  */
 export class Pace {
   readonly #now: () => number
+  readonly #onOver: () => void
   readonly #members = new Map<string, Member>()
   /** Members that are waited for. */
   #missing = 0
   #until = 0
+  #timer: NodeJS.Timeout | undefined
 
-  constructor(now: () => number) {
+  /** @param onOver `waits` was true and is not any more, without anybody having come */
+  constructor(now: () => number, onOver: () => void) {
     this.#now = now
+    this.#onOver = onOver
   }
 
   /** A member has writes in the queue. */
@@ -53,9 +57,21 @@ export class Pace {
   /** Whether the next group should still wait. */
   get waits(): boolean {
     if (this.#missing === 0) return false
-    if (this.#now() < this.#until) return true
+    if (this.#now() < this.#until) {
+      // The processes that are waited for need this one's processor: no turning of the loop until they come.
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined
+        if (!this.waits) this.#onOver()
+      }, GATHER_MS)
+      return true
+    }
     for (const member of this.#members.values()) if (member.answered !== 0) member.prompt = false
     this.#missing = 0
     return false
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#missing = 0
   }
 }
