@@ -137,17 +137,20 @@ export class WriteClient {
       }
       const made = body()
       const timeoutMs = Math.min(options.timeoutMs ?? WRITE_TIMEOUT_MS, MAX_WRITE_TIMEOUT_MS)
-      const over: Until = { deadline: this.#now() + timeoutMs, signal }
-      const post = (identity: WriterIdentity): Promise<T> => {
-        refuseOver('The write', over, this.#now())
-        return new Promise<T>((resolve, reject) => {
+      const now = this.#now()
+      const over: Until = { deadline: now + timeoutMs, signal }
+      refuseOver('The write', over, now)
+      const post = (identity: WriterIdentity): Promise<T> =>
+        new Promise<T>((resolve, reject) => {
           const write: WireWrite = { n: identity.nextNumber(), key, ...made }
           const writing = new Writing(identity, write, read, resolve, reject, this.#failed)
           this.#outbox.add(identity, writing, timeoutMs, over.deadline, signal)
         })
-      }
       if (this.#writes.opened) return post(this.#writes)
-      return this.#opened(() => this.#writes, 'The write', over).then(post)
+      return this.#opened(() => this.#writes, 'The write', over).then((identity) => {
+        refuseOver('The write', over, this.#now())
+        return post(identity)
+      })
     } catch (error) {
       return Promise.reject(error as Error)
     }

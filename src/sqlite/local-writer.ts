@@ -5,7 +5,14 @@ import type { Connection, Prepared } from './driver.ts'
 import { callProcedure, checkResult, Executor } from './execute.ts'
 import { KeyStore } from './key-store.ts'
 import { Ledger } from './ledger.ts'
-import { CAREFUL_GROUPS, GROUP_MS, MAX_OUTCOME_BYTES, MAX_RESULT_BYTES } from './limits.ts'
+import {
+  CAREFUL_GROUPS,
+  GROUP_COMMITS,
+  GROUP_LEAST_MS,
+  GROUP_MS,
+  MAX_OUTCOME_BYTES,
+  MAX_RESULT_BYTES,
+} from './limits.ts'
 import type { WireResult } from './result.ts'
 import { isSavepoint } from './savepoints.ts'
 import { staleTerm } from './schema.ts'
@@ -70,6 +77,8 @@ export class LocalWriter implements Writer {
   readonly #truncate: Prepared
   #version: SqlValue = null
   #inSession = false
+  /** What the last COMMIT took. */
+  #commitMs = 0
   /** So many groups run each of their writes in a savepoint: one of the last ones failed. */
   #careful = 0
 
@@ -216,7 +225,7 @@ export class LocalWriter implements Writer {
     const answers: Answer[] = []
     this.#start()
     let at = now()
-    const until = at + GROUP_MS
+    const until = at + Math.min(GROUP_MS, Math.max(GROUP_LEAST_MS, GROUP_COMMITS * this.#commitMs))
     let committing = false
     try {
       for (const job of jobs) {
@@ -226,6 +235,7 @@ export class LocalWriter implements Writer {
       }
       committing = true
       this.#finish()
+      this.#commitMs = now() - at
       return answers
     } catch (error) {
       this.#rollback()
@@ -321,12 +331,13 @@ export class LocalWriter implements Writer {
       throw new BareFailed(undefined, { cause: error })
     }
     if (!this.#connection.inTransaction) throw new GroupLost(transactionEnded(undefined), false)
-    this.#changes.keep()
     return made
   }
 
   /** In a savepoint of its own. Its RELEASE proves that nothing ended the transaction in between (rule A3). */
   #inSavepoint(work: Work): Made {
+    // What ran without one stays.
+    this.#changes.keep()
     this.#savepoint.run([])
     try {
       const made = this.#made(work)
