@@ -301,6 +301,7 @@ export class Coordinator {
         else if (this.#pace.waits) break
         else await this.#group()
         await this.#wal.look()
+        if (this.#queue.count === 0) break
         await new Promise((resolve) => setImmediate(resolve))
       }
     } catch (error) {

@@ -5,15 +5,8 @@ import type { Connection, Prepared } from './driver.ts'
 import { callProcedure, checkResult, Executor } from './execute.ts'
 import { KeyStore } from './key-store.ts'
 import { Ledger } from './ledger.ts'
-import {
-  CAREFUL_GROUPS,
-  GROUP_COMMITS,
-  GROUP_LEAST_MS,
-  GROUP_MS,
-  MAX_OUTCOME_BYTES,
-  MAX_RESULT_BYTES,
-} from './limits.ts'
-import type { WireResult } from './result.ts'
+import { CAREFUL_GROUPS, GROUP_COMMITS, GROUP_LEAST_MS, GROUP_MS } from './limits.ts'
+import { DONE, fits, madeOf, sessionLost, SMALL_BYTES, tooManyOutcomes, type Made } from './made.ts'
 import { isSavepoint } from './savepoints.ts'
 import { staleTerm } from './schema.ts'
 import { SqlCache } from './sql-cache.ts'
@@ -47,16 +40,6 @@ class GroupLost extends Error {
 
 /** A statement failed that ran without a savepoint: what it left of itself, nobody knows. */
 class BareFailed extends Error {}
-
-/** What a short answer counts for: `{"ok":[1,1234567]}`. */
-const SMALL_BYTES = 32
-const DONE: Answer = { ok: null }
-
-/** An answer, and about how many bytes of JSON it is. */
-interface Made {
-  readonly answer: Answer
-  readonly bytes: number
-}
 
 /** The writer on the thread of the procedures. Each of its methods does its work before it returns. */
 export class LocalWriter implements Writer {
@@ -464,31 +447,4 @@ export class LocalWriter implements Writer {
 /** What ends the whole call, not one write. */
 function isEnd(error: unknown): boolean {
   return error instanceof WriterEnd || error instanceof WriterBusy
-}
-
-/** @throws `TOO_LARGE` for too many rows */
-function madeOf(result: WireResult): Made {
-  const [, , rows] = result
-  return rows === undefined ? { answer: { ok: result }, bytes: SMALL_BYTES } : fits({ ok: result })
-}
-
-/** @throws `TOO_LARGE` */
-function fits(answer: { readonly ok: unknown }): Made {
-  const { length } = JSON.stringify(answer)
-  if (length <= MAX_RESULT_BYTES) return { answer, bytes: length }
-  const why = `The result of a write has ${length} bytes and may have ${MAX_RESULT_BYTES}: it was rolled back. Read with db.read, which has no such bound.`
-  throw new ConclaveError('TOO_LARGE', why, { outcome: 'not-committed' })
-}
-
-function tooManyOutcomes(): ConclaveError {
-  const text = `More than ${MAX_OUTCOME_BYTES} bytes of results wait to be acknowledged by this member: await some of its writes first.`
-  return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
-}
-
-function sessionLost(cause: unknown): ConclaveError {
-  if (ConclaveError.is(cause, 'TRANSACTION_LOST')) return cause
-  if (cause !== undefined) return transactionEnded(cause)
-  const text =
-    'The transaction is over: its deadline passed, its link was lost, or another primary serves. It was rolled back; run it again.'
-  return new ConclaveError('TRANSACTION_LOST', text, { outcome: 'not-committed' })
 }

@@ -117,7 +117,9 @@ test('GROUP_WRITES and GROUP_BYTES: so much commits together', async (t) => {
   })
   const each = LIMITS.MAX_WRITES_SENT
   const most = LIMITS.GROUP_WRITES / each
-  const many = Array.from({ length: most + 1 }, (_, at) => ask(coordinator, METHOD.WRITE, writes(at * each + 1, each, 'x'), context))
+  const many = Array.from({ length: most + 1 }, (_, at) =>
+    ask(coordinator, METHOD.WRITE, writes(at * each + 1, each, 'x'), context),
+  )
   await Promise.all(many)
   assert.deepEqual(writer.groups.splice(0), [LIMITS.GROUP_WRITES, each])
   const long = 'x'.repeat(LIMITS.GROUP_BYTES / 2)
