@@ -8,31 +8,10 @@ import { Pace } from './pace.ts'
 import { closed, givenBack, givenUp, late, walFull } from './refusals.ts'
 import { parseRequest, type BeginRequest, type JobsRequest, type Request } from './protocol.ts'
 import { FairQueue, type QueueLimits } from './queue.ts'
+import type { RequestContext } from './request-context.ts'
 import { Session, SessionBook } from './session.ts'
 import { WalWatch, type WalLimits, type WalReport } from './wal.ts'
 import { WriterBusy, WriterEnd, type Job, type Writer } from './writer.ts'
-
-/** Who asks, and until when. */
-export class RequestContext {
-  /** The member's id: what is gone when its link is. */
-  readonly member: string
-  /** CLOCK_MONOTONIC, milliseconds. */
-  readonly deadline: number
-  /** What to do when the caller gives up, while its request waits. */
-  onGivenUp: ((reason: unknown) => void) | undefined
-
-  constructor(member: string, deadline: number) {
-    this.member = member
-    this.deadline = deadline
-  }
-
-  /** The caller gave up: what has not begun never will. */
-  giveUp(reason: unknown): void {
-    const { onGivenUp } = this
-    this.onGivenUp = undefined
-    onGivenUp?.(reason)
-  }
-}
 
 export type Report =
   | ({ readonly type: 'wal' } & WalReport)

@@ -1,8 +1,8 @@
 import { GATHER_MS } from './limits.ts'
 
 interface Member {
-  /** When its last writes were answered, while it has none in the queue; else 0. */
-  answered: number
+  /** When its last writes were answered, while it has none in the queue. */
+  answered: number | undefined
   /** It wrote again within `GATHER_MS` of its last answers. */
   prompt: boolean
 }
@@ -30,48 +30,55 @@ export class Pace {
   /** A member has writes in the queue. */
   arrived(line: string): void {
     const member = this.#members.get(line)
-    if (member === undefined || member.answered === 0) return
+    if (member?.answered === undefined) return
     if (member.prompt) this.#missing--
-    member.prompt = this.#now() - member.answered <= GATHER_MS
-    member.answered = 0
+    member.prompt = this.#now() - member.answered < GATHER_MS
+    member.answered = undefined
   }
 
   /** A group is answered. @param lines of members with nothing left in the queue */
   answered(lines: ReadonlySet<string>): void {
+    this.stop()
     const now = this.#now()
     this.#until = now + GATHER_MS
     for (const line of lines) {
       let member = this.#members.get(line)
-      if (member === undefined) this.#members.set(line, (member = { answered: 0, prompt: false }))
-      if (member.answered === 0 && member.prompt) this.#missing++
+      if (member === undefined) this.#members.set(line, (member = { answered: undefined, prompt: false }))
+      if (member.answered === undefined && member.prompt) this.#missing++
       member.answered = now
     }
   }
 
   left(line: string): void {
     const member = this.#members.get(line)
-    if (member !== undefined && member.prompt && member.answered !== 0) this.#missing--
+    if (member?.answered !== undefined && member.prompt) this.#missing--
     this.#members.delete(line)
   }
 
   /** Whether the next group should still wait. */
   get waits(): boolean {
     if (this.#missing === 0) return false
-    if (this.#now() < this.#until) {
-      // The processes that are waited for need this one's processor: no turning of the loop until they come.
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined
-        if (!this.waits) this.#onOver()
-      }, GATHER_MS)
-      return true
+    if (this.#now() >= this.#until) {
+      this.#over()
+      return false
     }
-    for (const member of this.#members.values()) if (member.answered !== 0) member.prompt = false
-    this.#missing = 0
-    return false
+    // The processes that are waited for need this one's processor: no turning of the loop until they come.
+    this.#timer ??= setTimeout(() => {
+      this.#over()
+      this.#onOver()
+    }, GATHER_MS)
+    return true
   }
 
   stop(): void {
     clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** Those who have not come are not waited for again before they were quick once more. */
+  #over(): void {
+    this.stop()
+    for (const member of this.#members.values()) if (member.answered !== undefined) member.prompt = false
     this.#missing = 0
   }
 }
