@@ -244,8 +244,12 @@ export class DatabaseView {
     return this.#client((client) => client.outcome(key))
   }
 
-  async #client<T>(ask: (client: WriteClient) => Promise<T>): Promise<T> {
-    return ask(this.#database.client(this.#scope !== undefined))
+  #client<T>(ask: (client: WriteClient) => Promise<T>): Promise<T> {
+    try {
+      return ask(this.#database.client(this.#scope !== undefined))
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
   async *#watch(

@@ -159,10 +159,13 @@ export class ChangeRecorder {
   #row(at: number, operation: number, key: readonly SqlValue[]): void {
     const table = this.#tables[at]
     if (table === undefined) return
-    const exact = key.map(narrow)
-    const one = exact.length === 0 ? undefined : exact.length === 1 ? exact[0]! : exact
     const of = operation === OLD_KEY ? UPDATE : operation
-    this.#tally(at * OPERATIONS.length + of, table.name, OPERATIONS[of]!, one, operation === OLD_KEY ? 0 : 1)
+    const id = at * OPERATIONS.length + of
+    const rows = operation === OLD_KEY ? 0 : 1
+    const known = this.#job.get(id)
+    // Most rows of a large group: their keys are not told any more.
+    if (known !== undefined && known.keys === undefined) known.count += rows
+    else this.#tally(id, table.name, OPERATIONS[of]!, keyOf(key), rows)
     for (const name of table.feeds) this.#tally(name, name, 'update', undefined, 1)
   }
 
@@ -230,6 +233,11 @@ function differs(column: string): string {
 
 function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
+}
+
+function keyOf(values: readonly SqlValue[]): Key | undefined {
+  if (values.length === 1) return narrow(values[0]!)
+  return values.length === 0 ? undefined : values.map(narrow)
 }
 
 /** A list, or bytes, by their text; any other value is its own name. */

@@ -10,7 +10,7 @@ import {
   OUTCOME_TIMEOUT_MS,
   WRITE_TIMEOUT_MS,
 } from './limits.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, type Outgoing } from './outbox.ts'
 import { METHOD, type WireWrite, type WireWrites } from './protocol.ts'
 import { resultFromWire, valueOf, type WireResult } from './result.ts'
 import type { AsyncTx, RunResult, SqlRow, SqlValue, StatementPair, WriteOptions } from './types.ts'
@@ -22,6 +22,9 @@ import { refuseOver, until, type Until } from './wait.ts'
  * of the calls, until its deadline. Resolves with the primary's answer as it came.
  */
 export type Send = (method: string, params: unknown, options: Until) => Promise<unknown>
+
+/** What is written: a write without its number. */
+type Body = Omit<WireWrite, 'n' | 'key'>
 
 export interface WriteClientOptions {
   readonly send: Send
@@ -49,29 +52,22 @@ export class WriteClient {
     this.#outbox = new Outbox((identity, s, over) => this.#sendWrites(identity, s, over))
   }
 
-  async run<Row = SqlRow>(
+  run<Row = SqlRow>(
     sql: string,
     params: readonly SqlValue[] = [],
     options: WriteOptions = {},
   ): Promise<RunResult<Row>> {
-    const result = await this.#write({ sql, params: paramsToWire(params) }, options)
-    return resultFromWire<Row>(result as WireResult)
+    return this.#write<RunResult<Row>>(() => ({ sql, params: paramsToWire(params) }), resultFromWire, options)
   }
 
   /** One transaction. */
-  async batch(statements: readonly StatementPair[], options: WriteOptions = {}): Promise<readonly RunResult<SqlRow>[]> {
-    if (statements.length > MAX_BATCH) {
-      const text = `A batch has at most ${MAX_BATCH} statements, this one has ${statements.length}.`
-      throw new ConclaveError('TOO_LARGE', text, { outcome: 'not-committed' })
-    }
-    const batch = statements.map(([sql, params = []]) => [sql, paramsToWire(params)] as const)
-    const results = (await this.#write({ batch }, options)) as readonly WireResult[]
-    return results.map((result) => resultFromWire<SqlRow>(result))
+  batch(statements: readonly StatementPair[], options: WriteOptions = {}): Promise<readonly RunResult<SqlRow>[]> {
+    return this.#write(() => ({ batch: batchToWire(statements) }), resultsFromWire, options)
   }
 
   /** A procedure of the primary. What it returned; `undefined` for nothing. */
-  async call(name: string, params: unknown, options: WriteOptions = {}): Promise<unknown> {
-    return (await this.#write({ call: name, params }, options)) ?? undefined
+  call(name: string, params: unknown, options: WriteOptions = {}): Promise<unknown> {
+    return this.#write(() => ({ call: name, params }), returnedFromWire, options)
   }
 
   /** An interactive transaction: it holds the only writer, for 2 s unless `timeoutMs` says otherwise (rule B11). */
@@ -87,7 +83,7 @@ export class WriteClient {
           return identity
         },
         ask: (identity, method, params, over) => this.#ask(identity, method, params, over),
-        settle: (identity, number, write) => this.#settle(identity, number, undefined, write),
+        settle: (identity, number, write) => this.#settled(identity, number, write),
         now: this.#now,
       },
       work,
@@ -131,21 +127,33 @@ export class WriteClient {
     }
   }
 
-  async #write(body: Partial<WireWrite>, options: WriteOptions): Promise<unknown> {
-    const { key } = options
-    if (key !== undefined && (key === '' || key.length > MAX_KEY_LENGTH)) {
-      throw new ConclaveError('INVALID_OPTION', `A key has 1 to ${MAX_KEY_LENGTH} characters.`, {
-        outcome: 'not-committed',
+  /** No await where it is opened: writes are numbered and sent in the order they are called. */
+  #write<T>(body: () => Body, read: (value: never) => T, options: WriteOptions): Promise<T> {
+    try {
+      const { key, signal } = options
+      if (key !== undefined && (key === '' || key.length > MAX_KEY_LENGTH)) {
+        const text = `A key has 1 to ${MAX_KEY_LENGTH} characters.`
+        throw new ConclaveError('INVALID_OPTION', text, { outcome: 'not-committed' })
+      }
+      const made = body()
+      const timeoutMs = Math.min(options.timeoutMs ?? WRITE_TIMEOUT_MS, MAX_WRITE_TIMEOUT_MS)
+      const now = this.#now()
+      const over: Until = { deadline: now + timeoutMs, signal }
+      refuseOver('The write', over, now)
+      const post = (identity: WriterIdentity): Promise<T> =>
+        new Promise<T>((resolve, reject) => {
+          const write: WireWrite = { n: identity.nextNumber(), key, ...made }
+          const writing = new Writing(identity, write, read, resolve, reject, this.#failed)
+          this.#outbox.add(identity, writing, timeoutMs, over.deadline, signal)
+        })
+      if (this.#writes.opened) return post(this.#writes)
+      return this.#opened(() => this.#writes, 'The write', over).then((identity) => {
+        refuseOver('The write', over, this.#now())
+        return post(identity)
       })
+    } catch (error) {
+      return Promise.reject(error as Error)
     }
-    const timeoutMs = Math.min(options.timeoutMs ?? WRITE_TIMEOUT_MS, MAX_WRITE_TIMEOUT_MS)
-    const over: Until = { deadline: this.#now() + timeoutMs, signal: options.signal }
-    // No await once it is opened: writes are numbered and sent in the order they are called.
-    const identity = this.#writes.opened ? this.#writes : await this.#opened(() => this.#writes, 'The write', over)
-    refuseOver('The write', over, this.#now())
-    const number = identity.nextNumber()
-    const write = this.#outbox.add(identity, { n: number, key, ...body }, { ...over, timeoutMs })
-    return this.#settle(identity, number, key, write)
   }
 
   /** The database knows this member: from here on its numbers count. */
@@ -159,49 +167,52 @@ export class WriteClient {
     return identity
   }
 
-  async #sendWrites(identity: WriterIdentity, s: readonly WireWrite[], over: Until): Promise<readonly Answer[]> {
+  async #sendWrites(identity: WriterIdentity, s: WireWrites['s'], over: Until): Promise<readonly Answer[]> {
     const writes: WireWrites = { w: identity.id, a: identity.watermark, s }
-    const answers = valueOf(await this.#send(METHOD.WRITE, writes, over)) as readonly Answer[]
-    for (const answer of answers) this.#look(identity, answer)
-    return answers
+    return valueOf(await this.#send(METHOD.WRITE, writes, over)) as readonly Answer[]
   }
 
   async #ask(identity: WriterIdentity, method: string, params: unknown, over: Until): Promise<unknown> {
-    const answer = (await this.#send(method, params, over)) as Answer
-    this.#look(identity, answer)
-    return valueOf(answer)
+    try {
+      return valueOf(await this.#send(method, params, over))
+    } catch (error) {
+      this.#look(identity, error)
+      throw error
+    }
   }
 
   /** The database has forgotten this writer: it goes on under another id. */
-  #look(identity: WriterIdentity, answer: Answer): void {
-    const expired = 'error' in answer && answer.error.data?.code === 'SESSION_EXPIRED'
-    if (!expired) return
+  #look(identity: WriterIdentity, error: unknown): void {
+    if (!ConclaveError.is(error, 'SESSION_EXPIRED')) return
     if (this.#writes === identity) this.#writes = new WriterIdentity()
     if (this.#transactions === identity) this.#transactions = new WriterIdentity()
   }
 
-  /** The end of a numbered write. One whose end is unknown stays open until it is known what became of it (rule C4). */
-  async #settle(
-    identity: WriterIdentity,
-    number: number,
-    key: string | undefined,
-    write: Promise<unknown>,
-  ): Promise<unknown> {
+  async #settled(identity: WriterIdentity, number: number, write: Promise<unknown>): Promise<unknown> {
     try {
       const result = await write
       identity.settle(number)
       return result
     } catch (error) {
-      if (!ConclaveError.is(error) || error.outcome === 'committed' || error.outcome === 'not-committed') {
-        identity.settle(number)
-        throw error
-      }
-      const { code, message, cause, reason, data } = error
-      const name = key ?? `${identity.id}:${number}`
-      if (code === 'SESSION_EXPIRED') identity.settle(number)
-      else this.#remember(name, this.#askAfter(identity, number))
-      throw new ConclaveError(code, message, { cause, reason, data, outcome: 'unknown', key: name })
+      throw this.#failed(identity, { n: number }, error)
     }
+  }
+
+  /**
+   * A numbered write has failed. One whose end is unknown stays open until it is known what became of it (rule C4).
+   * @returns the error for who made it
+   */
+  readonly #failed = (identity: WriterIdentity, { n: number, key }: WireWrite, error: unknown): unknown => {
+    this.#look(identity, error)
+    if (!ConclaveError.is(error) || error.outcome === 'committed' || error.outcome === 'not-committed') {
+      identity.settle(number)
+      return error
+    }
+    const { code, message, cause, reason, data } = error
+    const name = key ?? `${identity.id}:${number}`
+    if (code === 'SESSION_EXPIRED') identity.settle(number)
+    else this.#remember(name, this.#askAfter(identity, number))
+    return new ConclaveError(code, message, { cause, reason, data, outcome: 'unknown', key: name })
   }
 
   #remember(key: string, outcome: Promise<Outcome>): void {
@@ -226,4 +237,63 @@ export class WriteClient {
       identity.settle(number)
     }
   }
+}
+
+/** A write between its number and its end: one object, and one promise. */
+class Writing<T> implements Outgoing {
+  readonly write: WireWrite
+  readonly #identity: WriterIdentity
+  readonly #read: (value: never) => T
+  readonly #resolve: (value: T) => void
+  readonly #reject: (error: unknown) => void
+  readonly #onFailed: (identity: WriterIdentity, write: WireWrite, error: unknown) => unknown
+
+  constructor(
+    identity: WriterIdentity,
+    write: WireWrite,
+    read: (value: never) => T,
+    resolve: (value: T) => void,
+    reject: (error: unknown) => void,
+    onFailed: (identity: WriterIdentity, write: WireWrite, error: unknown) => unknown,
+  ) {
+    this.#identity = identity
+    this.write = write
+    this.#read = read
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#onFailed = onFailed
+  }
+
+  answered(answer: Answer): void {
+    let value: T
+    try {
+      value = this.#read(valueOf(answer) as never)
+    } catch (error) {
+      this.failed(error)
+      return
+    }
+    this.#identity.settle(this.write.n)
+    this.#resolve(value)
+  }
+
+  failed(error: unknown): void {
+    this.#reject(this.#onFailed(this.#identity, this.write, error))
+  }
+}
+
+/** @throws `TOO_LARGE`, `INVALID_PARAMS` */
+function batchToWire(statements: readonly StatementPair[]): NonNullable<WireWrite['batch']> {
+  if (statements.length > MAX_BATCH) {
+    const text = `A batch has at most ${MAX_BATCH} statements, this one has ${statements.length}.`
+    throw new ConclaveError('TOO_LARGE', text, { outcome: 'not-committed' })
+  }
+  return statements.map(([sql, params = []]) => [sql, paramsToWire(params)] as const)
+}
+
+function resultsFromWire(results: readonly WireResult[]): readonly RunResult<SqlRow>[] {
+  return results.map((result) => resultFromWire<SqlRow>(result))
+}
+
+function returnedFromWire(value: unknown): unknown {
+  return value ?? undefined
 }

@@ -1,23 +1,17 @@
 import { ConclaveError } from '../errors/index.ts'
 import { failed, type Answer } from './answer.ts'
 import { BusyPause } from './busy-pause.ts'
-import { FORGET_MS, GROUP_BYTES, GROUP_WRITES, MAX_TRANSACTION_MS } from './limits.ts'
+import { Entry } from './entry.ts'
+import { Group } from './group.ts'
+import { FORGET_MS, MAX_TRANSACTION_MS } from './limits.ts'
+import { Pace } from './pace.ts'
 import { closed, givenBack, givenUp, late, walFull } from './refusals.ts'
-import { parseRequest, type JobRequest, type Request } from './protocol.ts'
-import { FairQueue, type Queued, type QueueLimits } from './queue.ts'
+import { parseRequest, type BeginRequest, type JobsRequest, type Request } from './protocol.ts'
+import { FairQueue, type QueueLimits } from './queue.ts'
+import type { RequestContext } from './request-context.ts'
 import { Session, SessionBook } from './session.ts'
 import { WalWatch, type WalLimits, type WalReport } from './wal.ts'
 import { WriterBusy, WriterEnd, type Job, type Writer } from './writer.ts'
-
-/** Who asks, and until when. */
-export interface RequestContext {
-  /** The member's id: what is gone when its link is. */
-  readonly member: string
-  /** CLOCK_MONOTONIC, milliseconds. */
-  readonly deadline: number
-  /** The caller gave up: what has not begun never will. */
-  readonly signal?: AbortSignal | undefined
-}
 
 export type Report =
   | ({ readonly type: 'wal' } & WalReport)
@@ -44,18 +38,6 @@ export interface CoordinatorCounters {
   attached: number
 }
 
-interface Entry extends Queued {
-  readonly request: Takable | { readonly type: 'commit'; readonly job: Job }
-  readonly context: RequestContext
-  readonly id: string | undefined
-  readonly answer: Promise<Answer>
-  readonly resolve: (answer: Answer) => void
-  readonly reject: (error: ConclaveError) => void
-  waiters: number
-}
-
-type Takable = JobRequest | (Request & { readonly type: 'begin' })
-
 /** `lost`: another primary may serve; what waits is settled by `abandon`, when no link could carry the reply. */
 type State = 'serving' | 'lost' | 'closed'
 
@@ -71,7 +53,8 @@ export class Coordinator {
   readonly #wal: WalWatch
   readonly #sessions = new SessionBook()
   readonly #pause: BusyPause
-  /** Numbered writes that wait or run, by writer and number (rule A6: not queued already). */
+  readonly #pace: Pace
+  /** Requests that wait or run, by writer and first number (rule A6: not queued already). */
   readonly #known = new Map<string, Entry>()
   /** Writes under a key of the caller's, by key: whoever asks for its outcome waits for them. */
   readonly #keyed = new Map<string, Entry>()
@@ -98,6 +81,7 @@ export class Coordinator {
       onReport: (report) => options.onReport?.({ type: 'wal', ...report }),
       limits: limits?.wal,
     })
+    this.#pace = new Pace(now, () => this.#schedule())
     this.#pause = new BusyPause({
       now,
       onOver: () => this.#schedule(),
@@ -131,16 +115,15 @@ export class Coordinator {
   async request(method: string, params: unknown, context: RequestContext): Promise<Answer> {
     let request: Request
     try {
-      request = parseRequest(method, params)
+      request = parseRequest(method, params, context.deadline)
       this.#remember(context.member, request.writer)
       if (this.#state === 'closed') throw this.#lost ?? closed()
       if (this.#state === 'lost') return await this.#strand()
       switch (request.type) {
-        case 'job':
-        case 'begin':
+        case 'jobs':
           return await this.#enqueue(request, context)
-        case 'writes':
-          return { ok: await Promise.all(request.jobs.map((job) => this.#enqueueOne(job, context))) }
+        case 'begin':
+          return await this.#enqueueBegin(request, context)
         case 'step':
           return await this.#step(request)
         case 'commit':
@@ -163,6 +146,7 @@ export class Coordinator {
       if (session?.writer === writer) void this.#endSession(session, 'its owner disconnected')
     }
     this.#writersOf.delete(member)
+    this.#pace.left(member)
   }
 
   /**
@@ -186,8 +170,9 @@ export class Coordinator {
     this.#lost ??= error
     clearInterval(this.#forgetting)
     this.#pause.stop()
+    this.#pace.stop()
     this.#sessions.close()
-    for (const entry of this.#queue.drain()) this.#settle(entry, error)
+    for (const entry of this.#queue.drain()) this.#reject(entry, error)
     for (const reject of this.#stranded.splice(0)) reject(error)
   }
 
@@ -197,80 +182,79 @@ export class Coordinator {
     writers.add(writer)
   }
 
-  /** One that is refused does not refuse the others. */
-  async #enqueueOne(job: JobRequest, context: RequestContext): Promise<Answer> {
-    try {
-      return await this.#enqueue(job, context)
-    } catch (error) {
-      if (ConclaveError.is(error, 'OVERLOADED')) return failed(error)
-      throw error
-    }
+  async #enqueue({ writer, jobs, writes, bytes }: JobsRequest, context: RequestContext): Promise<Answer> {
+    const { work, number } = jobs[0]!
+    // What is asked about a key waits for the writes under it.
+    const asked = work.type === 'key' ? this.#keyed.get(work.key) : undefined
+    if (asked !== undefined) await asked.answer.catch(() => {})
+    const { member: line, deadline } = context
+    const id = number > 0 ? `${writer} ${number}` : undefined
+    return (
+      this.#attached(id, context) ?? this.#add(new Entry({ line, bytes, deadline, id, jobs, list: writes }), context)
+    )
   }
 
-  #enqueue(request: Takable, context: RequestContext): Promise<Answer> {
-    if (request.type === 'job' && request.work.type === 'key') {
-      const entry = this.#keyed.get(request.work.key)
-      if (entry !== undefined) return this.#afterwards(entry, request, context)
-    }
-    const { writer } = request
-    if (request.type === 'begin') {
-      const open = this.#sessions.find(writer, request.session)
-      if (open !== undefined) return Promise.resolve({ ok: { ms: open.until - this.#options.now() } })
-      return this.#add({ request, context, id: `${writer} begin ${request.session}`, bytes: 0 })
-    }
-    const id = request.number > 0 ? `${writer} ${request.number}` : undefined
-    return this.#add({ request, context, id, bytes: request.bytes })
+  #enqueueBegin(begin: BeginRequest, context: RequestContext): Promise<Answer> {
+    const { writer, session } = begin
+    const open = this.#sessions.find(writer, session)
+    if (open !== undefined) return Promise.resolve({ ok: { ms: open.until - this.#options.now() } })
+    const id = `${writer} begin ${session}`
+    const { member: line, deadline } = context
+    const entry = { line, bytes: 0, deadline, id, jobs: [], list: false, begin }
+    return this.#attached(id, context) ?? this.#add(new Entry(entry), context)
   }
 
-  #add(item: Pick<Entry, 'request' | 'context' | 'id' | 'bytes'>): Promise<Answer> {
-    const { context, id, request } = item
+  /** A repeat of what waits or runs. */
+  #attached(id: string | undefined, context: RequestContext): Promise<Answer> | undefined {
     const known = id === undefined ? undefined : this.#known.get(id)
-    if (known !== undefined) {
-      this.counters.attached++
-      return this.#waitFor(known, context)
+    if (known === undefined) return undefined
+    this.counters.attached++
+    return this.#waitFor(known, context)
+  }
+
+  #add(entry: Entry, context: RequestContext): Promise<Answer> {
+    const refusal = this.#admit(entry)
+    if (refusal !== undefined) {
+      // Each is refused, none of them was taken.
+      for (let left = entry.jobs.length; left > 0; left--) entry.answers.push(failed(refusal))
+      if (entry.begin === undefined) entry.finish()
+      else entry.end(failed(refusal))
+      return entry.answer
     }
-    if (this.#wal.full && request.type === 'job' && request.number > 0) {
-      this.#schedule()
-      throw walFull(this.#wal.bytes, this.#wal.holders)
-    }
-    let resolve!: Entry['resolve']
-    let reject!: Entry['reject']
-    const answer = new Promise<Answer>((settle, fail) => {
-      resolve = settle
-      reject = fail
-    })
-    answer.catch(() => {})
-    const entry: Entry = { ...item, line: context.member, answer, resolve, reject, waiters: 0 }
-    this.#queue.add(entry)
-    if (id !== undefined) this.#known.set(id, entry)
-    if (request.type === 'job' && request.key !== undefined) this.#keyed.set(request.key.name, entry)
+    if (entry.id !== undefined) this.#known.set(entry.id, entry)
+    for (const { key } of entry.jobs) if (key !== undefined) this.#keyed.set(key.name, entry)
+    this.#pace.arrived(entry.line)
     this.#schedule()
     return this.#waitFor(entry, context)
   }
 
-  /** What was given up by all who wait for it leaves the queue; what has begun goes on. */
-  #waitFor(entry: Entry, { signal }: RequestContext): Promise<Answer> {
-    entry.waiters++
-    if (signal === undefined) return entry.answer
-    const giveUp = (): void => {
-      if (--entry.waiters > 0 || !this.#queue.remove(entry)) return
-      this.#settle(entry, givenUp(signal.reason))
+  /** Puts it into the queue. @returns why not */
+  #admit(entry: Entry): ConclaveError | undefined {
+    if (this.#wal.full && (entry.jobs[0]?.number ?? 0) > 0) {
+      this.#schedule()
+      return walFull(this.#wal.bytes, this.#wal.holders)
     }
-    if (signal.aborted) giveUp()
-    else {
-      signal.addEventListener('abort', giveUp, { once: true })
-      void entry.answer.catch(() => {}).finally(() => signal.removeEventListener('abort', giveUp))
+    try {
+      this.#queue.add(entry)
+      return undefined
+    } catch (error) {
+      return error as ConclaveError
+    }
+  }
+
+  /** What was given up by all who wait for it leaves the queue; what has begun goes on. */
+  #waitFor(entry: Entry, context: RequestContext): Promise<Answer> {
+    entry.waiters++
+    context.onGivenUp = (reason) => {
+      if (--entry.waiters > 0 || !this.#queue.remove(entry)) return
+      this.#reject(entry, givenUp(reason))
     }
     return entry.answer
   }
 
-  async #afterwards(entry: Entry, request: JobRequest, context: RequestContext): Promise<Answer> {
-    await entry.answer.catch(() => {})
-    return this.#enqueue(request, context)
-  }
-
   #schedule(): void {
     if (this.#scheduled || this.#pumping || this.#state !== 'serving' || this.#pause.active) return
+    if (this.#pace.waits && this.#queue.peek()?.begin === undefined) return
     this.#scheduled = true
     // After what arrives in this turn of the loop: it commits together.
     setImmediate(() => {
@@ -287,9 +271,11 @@ export class Coordinator {
       while (this.#state === 'serving' && this.#sessions.active === undefined && !this.#pause.active) {
         const next = this.#queue.peek()
         if (next === undefined) break
-        if (next.request.type === 'begin') await this.#grant(next, next.request)
+        if (next.begin !== undefined) await this.#grant(next, next.begin)
+        else if (this.#pace.waits) break
         else await this.#group()
         await this.#wal.look()
+        if (this.#queue.count === 0) break
         await new Promise((resolve) => setImmediate(resolve))
       }
     } catch (error) {
@@ -301,38 +287,38 @@ export class Coordinator {
   }
 
   async #group(): Promise<void> {
-    const entries: Entry[] = []
-    for (let bytes = 0; entries.length < GROUP_WRITES;) {
-      const next = this.#queue.peek()
-      if (next === undefined || next.request.type === 'begin') break
-      bytes += next.bytes
-      if (bytes > GROUP_BYTES && entries.length > 0) break
-      entries.push(this.#queue.take()!)
-    }
-    let answers: readonly Answer[] | undefined
+    const group = new Group(this.#queue)
+    let answers: readonly Answer[]
     try {
-      answers = await this.#writer.commit(entries.map(jobOf))
+      answers = await this.#writer.commit(group.jobs)
     } catch (error) {
-      this.#takeBack(entries)
+      this.#takeBack(group.entries)
       this.#refused(error)
       return
     }
     this.#pause.reset()
     this.counters.groups++
     this.counters.answers += answers.length
-    this.#takeBack(entries.slice(answers.length))
-    for (const [at, answer] of answers.entries()) this.#settle(entries[at]!, answer)
+    this.#takeBack(group.answered(answers))
+    const lines = new Set<string>()
+    for (const entry of group.entries) {
+      if (!entry.done) continue
+      this.#forgetEntry(entry)
+      entry.finish()
+      if (this.#queue.isEmpty(entry.line)) lines.add(entry.line)
+    }
+    this.#pace.answered(lines)
   }
 
-  async #grant(entry: Entry, { writer, session, holdMs }: Request & { readonly type: 'begin' }): Promise<void> {
+  async #grant(entry: Entry, { writer, session, holdMs }: BeginRequest): Promise<void> {
     this.#queue.take()
     const { now } = this.#options
-    if (!this.#mayBegin(entry.context.member)) {
-      this.#settle(entry, givenBack())
+    if (!this.#mayBegin(entry.line)) {
+      this.#reject(entry, givenBack())
       return
     }
-    if (entry.context.deadline <= now()) {
-      this.#settle(entry, failed(late()))
+    if (entry.deadline <= now()) {
+      this.#end(entry, failed(late()))
       return
     }
     try {
@@ -349,7 +335,7 @@ export class Coordinator {
     this.#sessions.begin(granted, ms, () => {
       if (granted.until <= now()) void this.#endSession(granted, `its deadline of ${ms} ms passed`)
     })
-    this.#settle(entry, { ok: { ms } })
+    this.#end(entry, { ok: { ms } })
   }
 
   async #step({ writer, session: number, sql, params }: Request & { readonly type: 'step' }): Promise<Answer> {
@@ -365,17 +351,16 @@ export class Coordinator {
 
   async #commit(request: Request & { readonly type: 'commit' }, context: RequestContext): Promise<Answer> {
     const { writer, session: number } = request
-    const job: Job = { ...request, work: { type: 'commit' }, deadline: context.deadline }
+    const { watermark } = request
+    const { member: line, deadline } = context
+    const numbers = { writer, number: request.number, watermark }
+    const job: Job = { ...numbers, work: { type: 'commit' }, key: undefined, deadline }
     const session = this.#sessions.find(writer, number)
     if (session === undefined || this.#isPast(session)) {
       // Committed before, by this primary or another; or never: its outcome is in the database (rule B11).
-      const item = {
-        request: { type: 'commit', job } as const,
-        context,
-        id: `${writer} ${request.number}`,
-        bytes: 0,
-      }
-      return this.#add(item)
+      const id = `${writer} ${request.number}`
+      const entry = { line, bytes: 0, deadline, id, jobs: [job], list: false }
+      return this.#attached(id, context) ?? this.#add(new Entry(entry), context)
     }
     this.#sessions.end(session, 'it was committed')
     try {
@@ -420,7 +405,7 @@ export class Coordinator {
     // Given up meanwhile: out.
     this.#queue.putBack(entries.filter((entry) => entry.waiters > 0))
     for (const entry of entries) {
-      if (entry.waiters === 0) this.#settle(entry, givenUp(undefined))
+      if (entry.waiters === 0) this.#reject(entry, givenUp(undefined))
     }
   }
 
@@ -445,12 +430,21 @@ export class Coordinator {
     this.#options.onLost(this.#lost)
   }
 
-  #settle(entry: Entry, end: Answer | ConclaveError): void {
+  #end(entry: Entry, answer: Answer): void {
+    this.#forgetEntry(entry)
+    entry.end(answer)
+  }
+
+  #reject(entry: Entry, error: ConclaveError): void {
+    this.#forgetEntry(entry)
+    entry.reject(error)
+  }
+
+  #forgetEntry(entry: Entry): void {
     if (entry.id !== undefined && this.#known.get(entry.id) === entry) this.#known.delete(entry.id)
-    const key = entry.request.type === 'job' ? entry.request.key?.name : undefined
-    if (key !== undefined && this.#keyed.get(key) === entry) this.#keyed.delete(key)
-    if (end instanceof Error) entry.reject(end)
-    else entry.resolve(end)
+    for (const { key } of entry.jobs) {
+      if (key !== undefined && this.#keyed.get(key.name) === entry) this.#keyed.delete(key.name)
+    }
   }
 
   async #forget(): Promise<void> {
@@ -462,11 +456,4 @@ export class Coordinator {
       else this.#options.onReport?.({ type: 'forgetting-failed', error })
     }
   }
-}
-
-function jobOf({ request, context }: Entry): Job {
-  if (request.type === 'commit') return request.job
-  if (request.type === 'begin') throw new ConclaveError('INTERNAL', 'A transaction is no job.')
-  const { writer, number, watermark, work, key } = request
-  return { writer, number, watermark, work, key, deadline: context.deadline }
 }

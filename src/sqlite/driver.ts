@@ -30,6 +30,8 @@ export interface Connection {
   exec(sql: string): void
   /** Whether BEGIN was said and neither COMMIT nor ROLLBACK happened since, by whatever means. */
   readonly inTransaction: boolean
+  /** Whether `inTransaction` costs nothing: the library tells, and need not be tried. */
+  readonly tellsTransaction: boolean
   /** A function for SQL. Integers come as bigint. */
   define(name: string, call: (...values: SqlValue[]) => null): void
   /** Idempotent. */
@@ -76,6 +78,10 @@ class NodeConnection implements Connection {
 
   exec(sql: string): void {
     this.#database.exec(sql)
+  }
+
+  get tellsTransaction(): boolean {
+    return (this.#database as { readonly isTransaction?: boolean }).isTransaction !== undefined
   }
 
   get inTransaction(): boolean {

@@ -37,6 +37,7 @@ export class Executor {
     return [wrote ? Number(changes) : 0, toWire(rowid!), tableToWire(table)]
   }
 
+  /** In the transaction of all: each in its order. */
   batch(statements: readonly StatementPair[]): WireResult[] {
     return statements.map(([sql, params = []]) => this.run(sql, params))
   }

@@ -39,6 +39,10 @@ export class WriterIdentity {
 
   /** Nobody will ask for the outcome of this write any more. */
   settle(number: number): void {
+    if (number === this.#watermark + 1 && this.#settled.size === 0) {
+      this.#watermark = number
+      return
+    }
     this.#settled.add(number)
     while (this.#settled.delete(this.#watermark + 1)) this.#watermark++
   }

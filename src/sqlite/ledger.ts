@@ -7,13 +7,15 @@ import { MAX_OUTCOME_BYTES, MAX_WRITERS, WRITER_KEPT_MS } from './limits.ts'
 export type Verdict =
   | { readonly type: 'execute' }
   /** It ran before: this is what it came to. */
-  | { readonly type: 'answer'; readonly text: string }
+  | { readonly type: 'answer'; readonly answer: Answer }
   /** A later one has begun and this one never ran: it never will. */
   | { readonly type: 'never' }
   /** At or below the watermark: its writer has settled it. */
   | { readonly type: 'settled' }
   /** No row: retired, or never opened. */
   | { readonly type: 'expired' }
+
+const EXECUTE: Verdict = { type: 'execute' }
 
 interface Row {
   readonly id: number
@@ -23,10 +25,16 @@ interface Row {
   /** All numbers up to it are settled at the writer. */
   watermark: number
   /** Above the watermark, by number, which is also the order. */
-  readonly outcomes: Map<number, string>
+  readonly outcomes: Map<number, Kept>
   bytes: number
   /** Wall clock, when its last link closed. */
   closed: number | undefined
+}
+
+interface Kept {
+  readonly answer: Answer
+  /** About: what it counts for. */
+  readonly bytes: number
 }
 
 interface Undo {
@@ -61,14 +69,14 @@ export class Ledger {
     const rows = connection.prepare('SELECT id, writer, last, watermark, outcomes, closed FROM _conclave_writers')
     for (const { id, writer, last, watermark, outcomes, closed } of rows.all([])) {
       const list = JSON.parse(String(outcomes)) as [number, Answer][]
-      const texts = list.map(([number, answer]) => [number, JSON.stringify(answer)] as const)
+      const kept = list.map(([number, answer]) => [number, { answer, bytes: JSON.stringify(answer).length }] as const)
       const row: Row = {
         id: Number(id),
         writer: String(writer),
         last: Number(last),
         watermark: Number(watermark),
-        outcomes: new Map(texts),
-        bytes: texts.reduce((sum, [, text]) => sum + text.length, 0),
+        outcomes: new Map(kept),
+        bytes: kept.reduce((sum, [, { bytes }]) => sum + bytes, 0),
         closed: closed === null ? now : Number(closed),
       }
       this.#rows.set(row.writer, row)
@@ -110,9 +118,9 @@ export class Ledger {
       this.#dirty.add(row)
     }
     this.#prune(row, watermark)
-    if (number > row.last) return { type: 'execute' }
-    const text = row.outcomes.get(number)
-    if (text !== undefined) return { type: 'answer', text }
+    if (number > row.last) return EXECUTE
+    const kept = row.outcomes.get(number)
+    if (kept !== undefined) return { type: 'answer', answer: kept.answer }
     return { type: number > row.watermark ? 'never' : 'settled' }
   }
 
@@ -121,14 +129,14 @@ export class Ledger {
     return (this.#rows.get(writer)?.bytes ?? 0) > MAX_OUTCOME_BYTES
   }
 
-  /** The write has begun, and came to this. */
-  record(writer: string, number: number, text: string): void {
+  /** The write has begun, and came to this. @param bytes of the answer as JSON, about */
+  record(writer: string, number: number, answer: Answer, bytes: number): void {
     const row = this.#rows.get(writer)
     if (row === undefined) return
     this.#touch(row).added.push(number)
     row.last = number
-    row.outcomes.set(number, text)
-    row.bytes += text.length
+    row.outcomes.set(number, { answer, bytes })
+    row.bytes += bytes
   }
 
   /**
@@ -138,8 +146,8 @@ export class Ledger {
   outcome(writer: string, number: number, own: boolean): Outcome {
     const row = this.#rows.get(writer)
     if (row === undefined || number <= row.watermark) return 'unknown'
-    const text = row.outcomes.get(number)
-    if (text !== undefined) return outcomeOf(JSON.parse(text) as Answer)
+    const kept = row.outcomes.get(number)
+    if (kept !== undefined) return outcomeOf(kept.answer)
     if (number <= row.last) return 'not-committed'
     if (!own) return 'unknown'
     this.#touch(row)
@@ -170,8 +178,9 @@ export class Ledger {
   /** Writes what changed, within the transaction. */
   flush(): void {
     for (const row of this.#dirty) {
-      const list = Array.from(row.outcomes, ([number, text]) => `[${number},${text}]`)
-      this.#update.run([row.last, row.watermark, `[${list.join(',')}]`, row.closed ?? null, row.id])
+      const list: [number, Answer][] = []
+      for (const [number, { answer }] of row.outcomes) list.push([number, answer])
+      this.#update.run([row.last, row.watermark, JSON.stringify(list), row.closed ?? null, row.id])
     }
   }
 
@@ -193,7 +202,7 @@ export class Ledger {
     for (const [row, { last, added }] of this.#undo) {
       row.last = last
       for (const number of added) {
-        row.bytes -= row.outcomes.get(number)?.length ?? 0
+        row.bytes -= row.outcomes.get(number)?.bytes ?? 0
         row.outcomes.delete(number)
       }
     }
@@ -211,10 +220,10 @@ export class Ledger {
     if (watermark <= row.watermark) return
     row.watermark = watermark
     this.#dirty.add(row)
-    for (const [number, text] of row.outcomes) {
+    for (const [number, { bytes }] of row.outcomes) {
       if (number > watermark) break
       row.outcomes.delete(number)
-      row.bytes -= text.length
+      row.bytes -= bytes
     }
   }
 }

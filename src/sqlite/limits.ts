@@ -10,7 +10,7 @@ export const MAX_MEMBER_WRITES: number = 16_384
 export const MAX_MEMBER_BYTES: number = 16 * 1024 * 1024
 
 /** Writes of one member that travel in one request at most ... */
-export const MAX_WRITES_SENT: number = 256
+export const MAX_WRITES_SENT: number = 128
 /** ... and about how many bytes of SQL and parameters; one write may exceed it. */
 export const WRITES_SENT_BYTES: number = 48 * 1024
 
@@ -18,8 +18,19 @@ export const WRITES_SENT_BYTES: number = 48 * 1024
 export const GROUP_WRITES: number = 512
 /** Bytes of SQL and parameters that commit together at most; one write may exceed it. */
 export const GROUP_BYTES: number = 1024 * 1024
-/** A group takes no further write once it has run this long, so that the loop that it shares is served (rule A11). */
+/** Writes of one member in a row, while those of others wait for the same group. */
+export const GROUP_TURN_WRITES: number = 8
+/** How long a group waits at most for members that are quick to write again, after the last one was answered. */
+export const GATHER_MS: number = 1
+/** A group takes no further write once it has run this long, so that the loop that it shares is served (rule A11) ... */
 export const GROUP_MS: number = 4
+/** ... nor once it has run so many times as long as the last COMMIT took: longer groups would save little ... */
+export const GROUP_COMMITS: number = 3
+/** ... but for so long in any case. */
+export const GROUP_LEAST_MS: number = 0.3
+
+/** Groups that run each write in a savepoint after one failed that had none. */
+export const CAREFUL_GROUPS: number = 64
 
 /** Pauses between two attempts while another program holds the write lock of the file; the last one repeats. */
 export const BUSY_PAUSES_MS: readonly number[] = [1, 1, 2, 2, 5, 5, 10, 10, 20, 50]

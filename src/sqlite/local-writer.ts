@@ -5,14 +5,15 @@ import type { Connection, Prepared } from './driver.ts'
 import { callProcedure, checkResult, Executor } from './execute.ts'
 import { KeyStore } from './key-store.ts'
 import { Ledger } from './ledger.ts'
-import { GROUP_MS, MAX_OUTCOME_BYTES, MAX_RESULT_BYTES } from './limits.ts'
+import { CAREFUL_GROUPS, GROUP_COMMITS, GROUP_LEAST_MS, GROUP_MS } from './limits.ts'
+import { DONE, fits, madeOf, sessionLost, SMALL_BYTES, tooManyOutcomes, type Made } from './made.ts'
 import { isSavepoint } from './savepoints.ts'
 import { staleTerm } from './schema.ts'
 import { SqlCache } from './sql-cache.ts'
 import { isBusy, statementError } from './sqlite-errors.ts'
 import { transactionEnded, type TxWatch } from './tx.ts'
 import type { Procedures, SqlValue } from './types.ts'
-import { WriterBusy, WriterEnd, type Job, type Writer, type WriterEvents } from './writer.ts'
+import { WriterBusy, WriterEnd, type Job, type Work, type Writer, type WriterEvents } from './writer.ts'
 
 export interface LocalWriterOptions extends WriterEvents {
   /** Open, migrated, its term raised. The writer's from here on. */
@@ -37,6 +38,9 @@ class GroupLost extends Error {
   }
 }
 
+/** A statement failed that ran without a savepoint: what it left of itself, nobody knows. */
+class BareFailed extends Error {}
+
 /** The writer on the thread of the procedures. Each of its methods does its work before it returns. */
 export class LocalWriter implements Writer {
   readonly #options: LocalWriterOptions
@@ -56,6 +60,10 @@ export class LocalWriter implements Writer {
   readonly #truncate: Prepared
   #version: SqlValue = null
   #inSession = false
+  /** What the last COMMIT took. */
+  #commitMs = 0
+  /** So many groups run each of their writes in a savepoint: one of the last ones failed. */
+  #careful = 0
 
   constructor(options: LocalWriterOptions) {
     const { connection } = options
@@ -81,15 +89,21 @@ export class LocalWriter implements Writer {
   }
 
   async commit(jobs: readonly Job[]): Promise<readonly Answer[]> {
+    const bare = this.#connection.tellsTransaction && this.#careful === 0
+    if (this.#careful > 0) this.#careful--
     try {
-      return this.#group(jobs)
+      return this.#group(jobs, bare)
     } catch (error) {
+      if (error instanceof BareFailed) {
+        this.#careful = CAREFUL_GROUPS
+        return this.commit(jobs)
+      }
       if (!(error instanceof GroupLost)) throw error
       // The others are repeated in their order, each in a transaction of its own.
       const answers: Answer[] = []
       for (const job of jobs) {
         try {
-          answers.push(...this.#group([job]))
+          answers.push(...this.#group([job], false))
         } catch (lost) {
           if (!(lost instanceof GroupLost)) {
             if (answers.length > 0) break
@@ -112,7 +126,7 @@ export class LocalWriter implements Writer {
     if (isSavepoint(sql)) return this.#savepointOfSession(sql)
     try {
       this.#savepoint.run([])
-      const { answer } = fits({ ok: this.#session.run(sql, params) })
+      const { answer } = madeOf(this.#session.run(sql, params))
       this.#releaseOwn()
       this.#changes.keep()
       return answer
@@ -148,9 +162,9 @@ export class LocalWriter implements Writer {
         this.#rollback()
         return answer
       }
-      this.#ledger.record(job.writer, job.number, '{"ok":null}')
+      this.#ledger.record(job.writer, job.number, DONE, SMALL_BYTES)
       this.#finish()
-      return { ok: null }
+      return DONE
     } catch (error) {
       this.#rollback()
       if (isEnd(error)) throw error
@@ -184,30 +198,37 @@ export class LocalWriter implements Writer {
     this.#connection.close()
   }
 
-  /** One transaction. @throws `GroupLost`, or what ends everything, or busy: then nothing has begun */
-  #group(jobs: readonly Job[]): Answer[] {
+  /**
+   * One transaction.
+   * @param bare single statements run without a savepoint: one that fails fails the group, `BareFailed`
+   * @throws `GroupLost`, or what ends everything, or busy: then nothing has begun
+   */
+  #group(jobs: readonly Job[], bare: boolean): Answer[] {
     const { now } = this.#options
     const answers: Answer[] = []
     this.#start()
-    const until = now() + GROUP_MS
+    let at = now()
+    const until = at + Math.min(GROUP_MS, Math.max(GROUP_LEAST_MS, GROUP_COMMITS * this.#commitMs))
     let committing = false
     try {
       for (const job of jobs) {
-        if (answers.length > 0 && now() > until) break
-        answers.push(this.#one(job))
+        if (at > until) break
+        answers.push(this.#one(job, at, bare))
+        at = now()
       }
       committing = true
       this.#finish()
+      this.#commitMs = now() - at
       return answers
     } catch (error) {
       this.#rollback()
       // A group that does not commit as a whole (a deferred foreign key, a full disk) tells nothing of its members.
-      if (isEnd(error) || error instanceof GroupLost) throw error
+      if (isEnd(error) || error instanceof GroupLost || error instanceof BareFailed) throw error
       throw new GroupLost(error, committing)
     }
   }
 
-  #one(job: Job): Answer {
+  #one(job: Job, now: number, bare: boolean): Answer {
     const { work } = job
     switch (work.type) {
       case 'open':
@@ -221,17 +242,17 @@ export class LocalWriter implements Writer {
       case 'key':
         return { ok: this.#keys.has(work.key) ? 'committed' : 'not-committed' }
       default:
-        return this.#settledBefore(job) ?? this.#write(job)
+        return this.#settledBefore(job, now) ?? this.#write(job, bare)
     }
   }
 
   /** What is known of a write without running it (rules A6, A14). */
-  #settledBefore(job: Job): Answer | undefined {
+  #settledBefore(job: Job, now: number = this.#options.now()): Answer | undefined {
     const { writer, number, watermark, deadline } = job
     const verdict = this.#ledger.look(writer, number, watermark)
     switch (verdict.type) {
       case 'answer':
-        return JSON.parse(verdict.text) as Answer
+        return verdict.answer
       case 'never': {
         const text =
           'A later write of this member began first, so this one was not executed and never will be: send it again.'
@@ -248,37 +269,61 @@ export class LocalWriter implements Writer {
       }
       case 'execute':
     }
-    if (deadline > this.#options.now()) return undefined
+    if (deadline > now) return undefined
     const text = 'The write came to its turn after its deadline and was not started.'
     return failed(new ConclaveError('TIMEOUT', text, { outcome: 'not-committed' }))
   }
 
-  #write(job: Job): Answer {
+  #write(job: Job, bare: boolean): Answer {
     const { writer, number, key } = job
-    let made: { readonly answer: Answer; readonly text: string }
+    let made: Made
     let stored: string | undefined
     try {
       if (this.#ledger.isFull(writer)) throw tooManyOutcomes()
       if (job.work.type === 'commit') throw sessionLost(undefined)
       stored = key === undefined ? undefined : this.#keys.find(key.name, key.digest)
-      made = stored === undefined ? this.#execute(job) : { answer: JSON.parse(stored) as Answer, text: stored }
+      made =
+        stored === undefined ? this.#execute(job, bare) : { answer: JSON.parse(stored) as Answer, bytes: stored.length }
     } catch (error) {
-      if (error instanceof GroupLost || isEnd(error)) throw error
+      if (error instanceof GroupLost || error instanceof BareFailed || isEnd(error)) throw error
       const answer = failed(error)
-      made = { answer, text: JSON.stringify(answer) }
+      made = { answer, bytes: JSON.stringify(answer).length }
     }
     if (key !== undefined && stored === undefined && 'ok' in made.answer) {
-      this.#keys.record(key.name, key.digest, Date.now(), made.text)
+      this.#keys.record(key.name, key.digest, Date.now(), JSON.stringify(made.answer))
     }
-    this.#ledger.record(writer, number, made.text)
+    this.#ledger.record(writer, number, made.answer, made.bytes)
     return made.answer
   }
 
+  #execute({ work }: Job, bare: boolean): Made {
+    return bare && work.type === 'statement' ? this.#alone(work.sql, work.params) : this.#inSavepoint(work)
+  }
+
+  /**
+   * A statement is its own savepoint: it is there or it is not. What fails is undone with the whole group all the same,
+   * because `OR FAIL` and `RAISE(FAIL)` leave a part of it; and only a statement that fails can end the transaction.
+   */
+  #alone(sql: string, params: readonly SqlValue[]): Made {
+    let made: Made
+    try {
+      made = madeOf(this.#executor.run(sql, params))
+    } catch (error) {
+      // Nothing has run: the guard, or a parameter.
+      if (ConclaveError.is(error, 'INVALID_PARAMS')) throw error
+      throw new BareFailed(undefined, { cause: error })
+    }
+    if (!this.#connection.inTransaction) throw new GroupLost(transactionEnded(undefined), false)
+    return made
+  }
+
   /** In a savepoint of its own. Its RELEASE proves that nothing ended the transaction in between (rule A3). */
-  #execute(job: Job): { readonly answer: Answer; readonly text: string } {
+  #inSavepoint(work: Work): Made {
+    // What ran without one stays.
+    this.#changes.keep()
     this.#savepoint.run([])
     try {
-      const made = fits({ ok: this.#result(job) })
+      const made = this.#made(work)
       this.#releaseOwn()
       this.#changes.keep()
       return made
@@ -289,13 +334,19 @@ export class LocalWriter implements Writer {
     }
   }
 
-  #result({ work }: Job): unknown {
-    if (work.type === 'procedure') {
-      return checkResult(work.name, callProcedure(this.#connection, this.#options.procedures, work, this.#watch))
+  #made(work: Work): Made {
+    switch (work.type) {
+      case 'statement':
+        return madeOf(this.#executor.run(work.sql, work.params))
+      case 'batch':
+        return fits({ ok: this.#executor.batch(work.statements) })
+      case 'procedure': {
+        const returned = callProcedure(this.#connection, this.#options.procedures, work, this.#watch)
+        return fits({ ok: checkResult(work.name, returned) })
+      }
+      default:
+        throw new ConclaveError('INTERNAL', `${work.type} is no write.`)
     }
-    if (work.type !== 'statements') throw new ConclaveError('INTERNAL', `${work.type} is no write.`)
-    const results = this.#executor.batch(work.statements)
-    return work.single ? results[0] : results
   }
 
   #releaseOwn(): void {
@@ -382,7 +433,8 @@ export class LocalWriter implements Writer {
     const answer = failed(cause)
     try {
       this.#transaction(() => {
-        if (this.#settledBefore(job) === undefined) this.#ledger.record(job.writer, job.number, JSON.stringify(answer))
+        if (this.#settledBefore(job) !== undefined) return
+        this.#ledger.record(job.writer, job.number, answer, JSON.stringify(answer).length)
       })
       return answer
     } catch (error) {
@@ -395,25 +447,4 @@ export class LocalWriter implements Writer {
 /** What ends the whole call, not one write. */
 function isEnd(error: unknown): boolean {
   return error instanceof WriterEnd || error instanceof WriterBusy
-}
-
-/** @throws `TOO_LARGE` */
-function fits(answer: { readonly ok: unknown }): { readonly answer: Answer; readonly text: string } {
-  const text = JSON.stringify(answer)
-  if (text.length <= MAX_RESULT_BYTES) return { answer, text }
-  const why = `The result of a write has ${text.length} bytes and may have ${MAX_RESULT_BYTES}: it was rolled back. Read with db.read, which has no such bound.`
-  throw new ConclaveError('TOO_LARGE', why, { outcome: 'not-committed' })
-}
-
-function tooManyOutcomes(): ConclaveError {
-  const text = `More than ${MAX_OUTCOME_BYTES} bytes of results wait to be acknowledged by this member: await some of its writes first.`
-  return new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
-}
-
-function sessionLost(cause: unknown): ConclaveError {
-  if (ConclaveError.is(cause, 'TRANSACTION_LOST')) return cause
-  if (cause !== undefined) return transactionEnded(cause)
-  const text =
-    'The transaction is over: its deadline passed, its link was lost, or another primary serves. It was rolled back; run it again.'
-  return new ConclaveError('TRANSACTION_LOST', text, { outcome: 'not-committed' })
 }

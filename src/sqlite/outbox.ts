@@ -1,21 +1,19 @@
 import type { Answer } from './answer.ts'
 import type { WriterIdentity } from './identity.ts'
 import { MAX_WRITES_SENT, WRITES_SENT_BYTES } from './limits.ts'
-import type { WireWrite } from './protocol.ts'
-import { valueOf } from './result.ts'
+import type { WireRepeat, WireWrite, WireWrites } from './protocol.ts'
 import type { Until } from './wait.ts'
+import type { WireValue } from './values.ts'
 
 /** Sends numbered writes in one request. @returns an answer for each */
-export type SendWrites = (
-  identity: WriterIdentity,
-  writes: readonly WireWrite[],
-  over: Until,
-) => Promise<readonly Answer[]>
+export type SendWrites = (identity: WriterIdentity, writes: WireWrites['s'], over: Until) => Promise<readonly Answer[]>
 
-interface Waiting {
+/** A numbered write on its way. */
+export interface Outgoing {
   readonly write: WireWrite
-  readonly resolve: (value: unknown) => void
-  readonly reject: (error: unknown) => void
+  answered(answer: Answer): void
+  /** The request ended without an answer. */
+  failed(error: unknown): void
 }
 
 /**
@@ -24,7 +22,7 @@ interface Waiting {
  */
 export class Outbox {
   readonly #send: SendWrites
-  #waiting: Waiting[] = []
+  #waiting: Outgoing[] = []
   #bytes = 0
   #identity: WriterIdentity | undefined
   #timeoutMs = 0
@@ -35,32 +33,37 @@ export class Outbox {
     this.#send = send
   }
 
-  /** @returns the value of the answer. @throws what the primary answered, or what ended the request */
-  add(identity: WriterIdentity, write: WireWrite, over: Until & { readonly timeoutMs: number }): Promise<unknown> {
-    const bytes = bytesOf(write)
-    const fits = this.#identity === identity && this.#timeoutMs === over.timeoutMs && over.signal === undefined
+  add(
+    identity: WriterIdentity,
+    outgoing: Outgoing,
+    timeoutMs: number,
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ): void {
+    const bytes = bytesOf(outgoing.write)
+    const fits = this.#identity === identity && this.#timeoutMs === timeoutMs && signal === undefined
     if (!fits || this.#waiting.length >= MAX_WRITES_SENT || this.#bytes + bytes > WRITES_SENT_BYTES) this.flush()
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ write, resolve, reject })
-      this.#bytes += bytes
-      if (this.#waiting.length === 1) {
-        this.#identity = identity
-        this.#timeoutMs = over.timeoutMs
-        this.#deadline = over.deadline
-      }
-      if (over.signal !== undefined) this.flush(over.signal)
-      else this.#schedule()
-    })
+    this.#waiting.push(outgoing)
+    this.#bytes += bytes
+    if (this.#waiting.length === 1) {
+      this.#identity = identity
+      this.#timeoutMs = timeoutMs
+      this.#deadline = deadline
+    }
+    if (signal !== undefined) this.flush(signal)
+    else this.#schedule()
   }
 
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
     // After all that runs now: a turn's answers make their writers write again.
-    process.nextTick(() => {
-      this.#scheduled = false
-      this.flush()
-    })
+    process.nextTick(this.#due)
+  }
+
+  readonly #due = (): void => {
+    this.#scheduled = false
+    this.flush()
   }
 
   /** What waits leaves now. @param signal of the one write that waits */
@@ -74,21 +77,28 @@ export class Outbox {
     void this.#sendAll(identity, waiting, { deadline: this.#deadline, signal })
   }
 
-  async #sendAll(identity: WriterIdentity, waiting: readonly Waiting[], over: Until): Promise<void> {
+  async #sendAll(identity: WriterIdentity, waiting: readonly Outgoing[], over: Until): Promise<void> {
+    let answers: readonly Answer[]
     try {
-      const writes = waiting.map(({ write }) => write)
-      const answers = await this.#send(identity, writes, over)
-      for (const [at, { resolve, reject }] of waiting.entries()) {
-        try {
-          resolve(valueOf(answers[at]))
-        } catch (error) {
-          reject(error)
-        }
-      }
+      answers = await this.#send(identity, shortened(waiting), over)
     } catch (error) {
-      for (const { reject } of waiting) reject(error)
+      for (const outgoing of waiting) outgoing.failed(error)
+      return
     }
+    for (let at = 0; at < waiting.length; at++) waiting[at]!.answered(answers[at]!)
   }
+}
+
+/** Parameters alone where the statement is that of the write before. */
+function shortened(waiting: readonly Outgoing[]): WireWrites['s'] {
+  const writes: (WireWrite | WireRepeat)[] = []
+  let before: WireWrite | undefined
+  for (const { write } of waiting) {
+    const repeats = write.sql !== undefined && write.key === undefined && write.sql === before?.sql
+    writes.push(repeats ? (write.params as readonly WireValue[]) : write)
+    before = write
+  }
+  return writes
 }
 
 /** About: what travels is JSON. */

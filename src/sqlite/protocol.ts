@@ -3,7 +3,7 @@ import { digestOf } from './key-store.ts'
 import { MAX_BATCH, MAX_KEY_LENGTH, MAX_WRITES_SENT } from './limits.ts'
 import type { SqlValue, StatementPair } from './types.ts'
 import { paramsFromWire, type WireValue } from './values.ts'
-import type { Work } from './writer.ts'
+import type { Job, Work } from './writer.ts'
 
 /** The reserved methods of the primary. All are sent as idempotent calls: numbers make the repeat safe. */
 export const METHOD = {
@@ -32,31 +32,38 @@ export interface WireWrite {
   readonly call?: string | undefined
 }
 
+/** The parameters of a write with the next number, of the same statement as the write before it, and without a key. */
+export type WireRepeat = readonly WireValue[]
+
 /** Writes of one writer, by rising numbers; the answer is a list of theirs. */
 export interface WireWrites {
   /** The writer: 128 random bits. */
   readonly w: string
   /** All numbers up to this one are settled at the writer. */
   readonly a: number
-  readonly s: readonly WireWrite[]
+  readonly s: readonly (WireWrite | WireRepeat)[]
 }
 
-export interface JobRequest {
-  readonly type: 'job'
+export interface JobsRequest {
+  readonly type: 'jobs'
   readonly writer: string
-  /** 0 for what is no write. */
-  readonly number: number
-  readonly watermark: number
-  readonly work: Work
-  readonly key: { readonly name: string; readonly digest: string } | undefined
+  readonly jobs: readonly Job[]
+  /** Writes: the answer is a list. Else there is one job, and its answer is that of the request. */
+  readonly writes: boolean
   readonly bytes: number
+}
+
+export interface BeginRequest {
+  readonly type: 'begin'
+  readonly writer: string
+  readonly session: number
+  readonly holdMs: number
 }
 
 /** A request as it is understood. */
 export type Request =
-  | JobRequest
-  | { readonly type: 'writes'; readonly writer: string; readonly jobs: readonly JobRequest[] }
-  | { readonly type: 'begin'; readonly writer: string; readonly session: number; readonly holdMs: number }
+  | JobsRequest
+  | BeginRequest
   | {
       readonly type: 'step'
       readonly writer: string
@@ -78,21 +85,24 @@ const OVERHEAD_BYTES = 128
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** @throws `INVALID_PARAMS` for what no member of ours sends */
-export function parseRequest(method: string, params: unknown): Request {
+/**
+ * @param deadline of all that is asked for
+ * @throws `INVALID_PARAMS` for what no member of ours sends
+ */
+export function parseRequest(method: string, params: unknown, deadline: number): Request {
   const fields = (typeof params === 'object' && params !== null ? params : {}) as Fields
   const writer = text(fields, 'w')
   switch (method) {
     case METHOD.OPEN:
-      return job(writer, { type: 'open' })
+      return question(writer, { type: 'open' }, deadline)
     case METHOD.BYE:
-      return job(writer, { type: 'bye' })
+      return question(writer, { type: 'bye' }, deadline)
     case METHOD.OUTCOME:
       return fields['key'] === undefined
-        ? job(writer, { type: 'outcome', of: text(fields, 'of'), number: whole(fields, 'n', 1) })
-        : job(writer, { type: 'key', key: text(fields, 'key') })
+        ? question(writer, { type: 'outcome', of: text(fields, 'of'), number: whole(fields, 'n', 1) }, deadline)
+        : question(writer, { type: 'key', key: text(fields, 'key') }, deadline)
     case METHOD.WRITE:
-      return writes(writer, fields)
+      return writes(writer, fields, deadline)
     case METHOD.BEGIN:
       return { type: 'begin', writer, session: whole(fields, 'x', 1), holdMs: whole(fields, 'ms', 1) }
     case METHOD.STEP: {
@@ -110,65 +120,71 @@ export function parseRequest(method: string, params: unknown): Request {
   }
 }
 
-function job(writer: string, work: Work): JobRequest {
-  return { type: 'job', writer, number: 0, watermark: 0, work, key: undefined, bytes: OVERHEAD_BYTES }
+function question(writer: string, work: Work, deadline: number): JobsRequest {
+  const job: Job = { writer, number: 0, watermark: 0, work, key: undefined, deadline }
+  return { type: 'jobs', writer, jobs: [job], writes: false, bytes: OVERHEAD_BYTES }
 }
 
-function writes(writer: string, fields: Fields): Request {
+function writes(writer: string, fields: Fields, deadline: number): JobsRequest {
   const watermark = whole(fields, 'a', 0)
   const { s } = fields
-  if (!Array.isArray(s) || s.length > MAX_WRITES_SENT) {
-    throw invalid(`The field s of a database request is a list of at most ${MAX_WRITES_SENT} writes.`)
+  if (!Array.isArray(s) || s.length === 0 || s.length > MAX_WRITES_SENT) {
+    throw invalid(`The field s of a database request is a list of 1 to ${MAX_WRITES_SENT} writes.`)
   }
-  return { type: 'writes', writer, jobs: s.map((one: unknown) => write(writer, watermark, one)) }
+  const jobs: Job[] = []
+  let number = 0
+  let bytes = 0
+  let sql: string | undefined
+  for (const given of s as readonly unknown[]) {
+    let work: Work
+    let key: Job['key']
+    if (Array.isArray(given)) {
+      if (sql === undefined) throw invalid('A list of parameters follows a write of one statement.')
+      number++
+      work = { type: 'statement', sql, params: paramsFromWire(given) }
+    } else {
+      const write = (typeof given === 'object' && given !== null ? given : {}) as Fields
+      const above = number
+      number = whole(write, 'n', above + 1)
+      work = workOf(write)
+      key = keyOf(write)
+      sql = work.type === 'statement' ? work.sql : undefined
+    }
+    bytes += bytesOfWork(work) + OVERHEAD_BYTES
+    jobs.push({ writer, number, watermark, work, key, deadline })
+  }
+  return { type: 'jobs', writer, jobs, writes: true, bytes }
 }
 
-function write(writer: string, watermark: number, given: unknown): JobRequest {
-  const fields = (typeof given === 'object' && given !== null ? given : {}) as Fields
-  const { key } = fields
-  if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > MAX_KEY_LENGTH)) {
+function keyOf({ key, sql, batch, call, params }: Fields): Job['key'] {
+  if (key === undefined) return undefined
+  if (typeof key !== 'string' || key === '' || key.length > MAX_KEY_LENGTH) {
     throw invalid(`A key has 1 to ${MAX_KEY_LENGTH} characters.`)
   }
-  const { work, bytes } = workOf(fields)
-  return {
-    type: 'job',
-    writer,
-    number: whole(fields, 'n', 1),
-    watermark,
-    work,
-    key:
-      key === undefined
-        ? undefined
-        : { name: key, digest: digestOf([fields['sql'], fields['batch'], fields['call'], fields['params']]) },
-    bytes: bytes + OVERHEAD_BYTES,
-  }
+  return { name: key, digest: digestOf([sql, batch, call, params]) }
 }
 
-function workOf(fields: Fields): { readonly work: Work; readonly bytes: number } {
-  if (typeof fields['sql'] === 'string') {
-    const statement: StatementPair = [fields['sql'], paramsFromWire(fields['params'])]
-    return { work: { type: 'statements', statements: [statement], single: true }, bytes: bytesOf(statement) }
-  }
-  if (typeof fields['call'] === 'string') {
-    const { call: name, params } = fields as { readonly call: string; readonly params?: unknown }
-    return {
-      work: { type: 'procedure', name, params },
-      bytes: params === undefined ? 0 : JSON.stringify(params).length,
-    }
-  }
-  const { batch } = fields
+function workOf(fields: Fields): Work {
+  const { sql, params, call, batch } = fields
+  if (typeof sql === 'string') return { type: 'statement', sql, params: paramsFromWire(params) }
+  if (typeof call === 'string') return { type: 'procedure', name: call, params }
   if (!Array.isArray(batch) || batch.length > MAX_BATCH)
     throw invalid(`A batch is a list of at most ${MAX_BATCH} statements.`)
   const statements = batch.map((pair: unknown): StatementPair => {
-    const [sql, params] = Array.isArray(pair) ? (pair as readonly unknown[]) : []
-    if (typeof sql !== 'string') throw invalid('A statement of a batch is [sql, params].')
-    return [sql, paramsFromWire(params)]
+    const [text, values] = Array.isArray(pair) ? (pair as readonly unknown[]) : []
+    if (typeof text !== 'string') throw invalid('A statement of a batch is [sql, params].')
+    return [text, paramsFromWire(values)]
   })
-  const bytes = statements.reduce((sum, statement) => sum + bytesOf(statement), 0)
-  return { work: { type: 'statements', statements, single: false }, bytes }
+  return { type: 'batch', statements }
 }
 
-function bytesOf([sql, params = []]: StatementPair): number {
+function bytesOfWork(work: Work): number {
+  if (work.type === 'statement') return bytesOf(work.sql, work.params)
+  if (work.type === 'batch') return work.statements.reduce((sum, [sql, params]) => sum + bytesOf(sql, params), 0)
+  return work.type === 'procedure' && work.params !== undefined ? JSON.stringify(work.params).length : 0
+}
+
+function bytesOf(sql: string, params: readonly SqlValue[] = []): number {
   let bytes = sql.length
   for (const value of params) {
     bytes += typeof value === 'string' ? value.length : value instanceof Uint8Array ? value.byteLength : 8

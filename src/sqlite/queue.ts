@@ -6,6 +6,8 @@ export interface Queued {
   /** Whose line: a member's. */
   readonly line: string
   readonly bytes: number
+  /** Of writes; it changes only while the item is not in the queue. */
+  readonly count: number
 }
 
 /** Taken items are cut off a line when there are this many. */
@@ -17,6 +19,7 @@ interface Line<T> {
   /** Items before it were taken. */
   head: number
   bytes: number
+  count: number
 }
 
 export interface QueueLimits {
@@ -58,14 +61,19 @@ export class FairQueue<T extends Queued> {
     const line = this.#lines.get(item.line)
     const { count, bytes, memberCount, memberBytes } = this.#limits
     if (line !== undefined) {
-      if (line.items.length - line.head >= memberCount || line.bytes + item.bytes > memberBytes) {
-        throw overloaded(`${line.items.length - line.head} writes (${line.bytes} bytes) of this member wait`)
+      if (line.count + item.count > memberCount || line.bytes + item.bytes > memberBytes) {
+        throw overloaded(`${line.count} writes (${line.bytes} bytes) of this member wait`)
       }
     }
-    if (this.#count >= count || (this.#bytes + item.bytes > bytes && this.#count > 0)) {
+    if (this.#count + item.count > count || (this.#bytes + item.bytes > bytes && this.#count > 0)) {
       throw overloaded(`${this.#count} writes (${this.#bytes} bytes) wait`)
     }
     this.#push(line, item)
+  }
+
+  /** Whether a line has nothing that waits. */
+  isEmpty(line: string): boolean {
+    return !this.#lines.has(line)
   }
 
   /** What is next; it stays. */
@@ -80,7 +88,8 @@ export class FairQueue<T extends Queued> {
       const item = line.items[line.head]!
       line.head++
       line.bytes -= item.bytes
-      this.#count--
+      line.count -= item.count
+      this.#count -= item.count
       this.#bytes -= item.bytes
       this.#lines.delete(line.name)
       if (line.head < line.items.length) {
@@ -109,10 +118,11 @@ export class FairQueue<T extends Queued> {
       const line = waiting.find((candidate) => candidate.name === name)
       const rest = line === undefined ? [] : line.items.slice(line.head)
       const all = [...first, ...rest]
-      const bytes = all.reduce((sum, item) => sum + item.bytes, 0)
-      this.#lines.set(name, { name, items: all, head: 0, bytes })
-      this.#count += first.length
-      this.#bytes += first.reduce((sum, item) => sum + item.bytes, 0)
+      const [bytes, count] = sumOf(all)
+      this.#lines.set(name, { name, items: all, head: 0, bytes, count })
+      const [moreBytes, moreCount] = sumOf(first)
+      this.#count += moreCount
+      this.#bytes += moreBytes
     }
     for (const line of waiting) if (!back.has(line.name)) this.#lines.set(line.name, line)
   }
@@ -124,7 +134,8 @@ export class FairQueue<T extends Queued> {
     if (line === undefined || at < 0) return false
     line.items.splice(at, 1)
     line.bytes -= item.bytes
-    this.#count--
+    line.count -= item.count
+    this.#count -= item.count
     this.#bytes -= item.bytes
     if (line.head === line.items.length) this.#lines.delete(item.line)
     return true
@@ -139,14 +150,25 @@ export class FairQueue<T extends Queued> {
 
   #push(line: Line<T> | undefined, item: T): void {
     if (line === undefined) {
-      this.#lines.set(item.line, { name: item.line, items: [item], head: 0, bytes: item.bytes })
+      const { line: name, bytes, count } = item
+      this.#lines.set(name, { name, items: [item], head: 0, bytes, count })
     } else {
       line.items.push(item)
       line.bytes += item.bytes
+      line.count += item.count
     }
-    this.#count++
+    this.#count += item.count
     this.#bytes += item.bytes
   }
+}
+
+function sumOf(items: readonly Queued[]): [bytes: number, count: number] {
+  let [bytes, count] = [0, 0]
+  for (const item of items) {
+    bytes += item.bytes
+    count += item.count
+  }
+  return [bytes, count]
 }
 
 function overloaded(what: string): ConclaveError {

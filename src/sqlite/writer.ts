@@ -5,8 +5,9 @@ import type { SqlValue, StatementPair } from './types.ts'
 
 /** What one request asks of the writer. */
 export type Work =
-  /** `single`: the answer is that of the one statement, else a list. */
-  | { readonly type: 'statements'; readonly statements: readonly StatementPair[]; readonly single: boolean }
+  | { readonly type: 'statement'; readonly sql: string; readonly params: readonly SqlValue[] }
+  /** One transaction; the answer is a list. */
+  | { readonly type: 'batch'; readonly statements: readonly StatementPair[] }
   | { readonly type: 'procedure'; readonly name: string; readonly params: unknown }
   /** The end of an interactive transaction, numbered like any write (rule B11). */
   | { readonly type: 'commit' }

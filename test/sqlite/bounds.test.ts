@@ -116,9 +116,12 @@ test('GROUP_WRITES and GROUP_BYTES: so much commits together', async (t) => {
     s: Array.from({ length: count }, (_, at) => ({ n: from + at, sql })),
   })
   const each = LIMITS.MAX_WRITES_SENT
-  const many = [0, 1, 2].map((at) => ask(coordinator, METHOD.WRITE, writes(at * each + 1, each, 'x'), context))
+  const most = LIMITS.GROUP_WRITES / each
+  const many = Array.from({ length: most + 1 }, (_, at) =>
+    ask(coordinator, METHOD.WRITE, writes(at * each + 1, each, 'x'), context),
+  )
   await Promise.all(many)
-  assert.deepEqual(writer.groups.splice(0), [LIMITS.GROUP_WRITES, 3 * each - LIMITS.GROUP_WRITES])
+  assert.deepEqual(writer.groups.splice(0), [LIMITS.GROUP_WRITES, each])
   const long = 'x'.repeat(LIMITS.GROUP_BYTES / 2)
   const large = [long, long, `${long}${long}${long}`, 'x'].map((sql, at) =>
     ask(coordinator, METHOD.WRITE, writes(1000 + at, 1, sql), context),
@@ -139,6 +142,32 @@ test('GROUP_MS: a group that has run so long takes no further write', async (t) 
   const s = [1, 2, 3, 4].map((n) => ({ n, call: 'slow' }))
   await ask(coordinator, METHOD.WRITE, { w: 'w', a: 0, s }, { member: 'm', deadline: Infinity })
   assert.equal(coordinator.counters.groups - before, 4)
+})
+
+test('GROUP_COMMITS and GROUP_LEAST_MS: a group runs as long as its COMMIT is worth', async (t) => {
+  let passed = 0
+  let commitMs = 0
+  const slow: Platform = Object.defineProperty(posixPlatform(), 'now', { value: () => passed })
+  const procedures = new Map([['slow', () => void (passed += LIMITS.GROUP_LEAST_MS)]])
+  const holdsSeat = () => {
+    passed += commitMs
+    return true
+  }
+  const { coordinator } = await serve(t, freshWorkspace(t, slow), { procedures, holdsSeat })
+  const context = { member: 'm', deadline: Infinity }
+  await ask(coordinator, METHOD.OPEN, { w: 'w' }, context)
+  let number = 0
+  const groups = async (count: number): Promise<number> => {
+    const before = coordinator.counters.groups
+    const s = Array.from({ length: count }, () => ({ n: ++number, call: 'slow' }))
+    await ask(coordinator, METHOD.WRITE, { w: 'w', a: 0, s }, context)
+    return coordinator.counters.groups - before
+  }
+  assert.equal(await groups(6), 3, 'the second write begins in time, the third does not')
+  commitMs = 10 * LIMITS.GROUP_LEAST_MS
+  await groups(1)
+  const most = Math.min(LIMITS.GROUP_MS, LIMITS.GROUP_COMMITS * commitMs) / LIMITS.GROUP_LEAST_MS
+  assert.equal(await groups(Math.floor(most)), 1)
 })
 
 test('FORGET_MS: what is too old is forgotten this often', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { feedFromWire, feedToWire, type FeedEvent, type Procedure } from '../../src/sqlite/index.ts'
 import { MAX_CHANGED_KEYS, MAX_CHANGES } from '../../src/sqlite/limits.ts'
-import { code, foreign, freshWorkspace, json, serve, type Primary } from './support.ts'
+import { code, foreign, freshWorkspace, json, serve, timeless, type Primary } from './support.ts'
 
 const TABLES = `
 CREATE TABLE note(id INTEGER PRIMARY KEY, text TEXT UNIQUE);
@@ -18,7 +18,7 @@ async function feed(
   t: Parameters<typeof serve>[0],
   procedures?: ReadonlyMap<string, Procedure>,
 ): Promise<{ primary: Primary; of: (write: Promise<unknown>) => Promise<unknown[]> }> {
-  const primary = await serve(t, freshWorkspace(t), {
+  const primary = await serve(t, freshWorkspace(t, timeless()), {
     migrations: [TABLES],
     ...(procedures === undefined ? {} : { procedures }),
   })
@@ -33,6 +33,20 @@ async function feed(
 }
 
 describe('C10: the change feed', () => {
+  test('C10: what ran before a procedure that fails is told, what the procedure did is not', async (t) => {
+    const fails = (tx: Parameters<Procedure>[0]): never => {
+      tx.exec("INSERT INTO plain VALUES (1); INSERT INTO note(text) VALUES ('gone')")
+      throw new Error('no')
+    }
+    const { primary, of } = await feed(t, new Map<string, Procedure>([['fails', fails]]))
+    const client = primary.client()
+    await client.run('SELECT 1')
+    const before = client.run("INSERT INTO note(text) VALUES ('a')")
+    const failed = assert.rejects(client.call('fails', undefined))
+    const after = client.run("INSERT INTO note(text) VALUES ('b')")
+    assert.deepEqual(await of(Promise.all([before, failed, after])), [['insert', 'note', 2, [1, 2]]])
+  })
+
   test('C10: tables always, keys where there is a primary key', async (t) => {
     const { primary, of } = await feed(t)
     const client = primary.client()

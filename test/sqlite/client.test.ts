@@ -42,8 +42,15 @@ function client(): { client: WriteClient; asked: Asked[]; next: (method: string)
 }
 
 const OK = { ok: [{ ok: [1, 1] }] }
-const writesOf = ({ params }: Asked): { n: number; params: unknown }[] =>
-  params['s'] as { n: number; params: unknown }[]
+/** A list alone is the parameters of a write with the next number and the statement before it. */
+function writesOf({ params }: Asked): { n: number; params: unknown }[] {
+  let last = 0
+  return (params['s'] as (unknown[] | { n: number; params: unknown })[]).map((one) => {
+    const write = Array.isArray(one) ? { n: last + 1, params: one } : one
+    last = write.n
+    return write
+  })
+}
 const lost = (outcome: Outcome): ConclaveError => new ConclaveError('DISCONNECTED', 'lost', { outcome })
 
 test('A6: nothing is numbered before the database knows the writer; then in the order of the calls', async () => {

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { ConclaveError } from '../../src/errors/index.ts'
 import { METHOD } from '../../src/sqlite/protocol.ts'
 import { until } from '../support/index.ts'
-import { ask, code, foreign, freshWorkspace, notes, now, serve, type Primary } from './support.ts'
+import { ask, code, foreign, freshWorkspace, notes, now, serve, timeless, type Primary } from './support.ts'
 
 const INSERT = 'INSERT INTO note(text) VALUES (?)'
 const LATER = 60_000
@@ -273,6 +273,39 @@ test('bounds: a full queue is OVERLOADED, not committed, and the number stays fr
   assert.equal(primary.coordinator.queued.bytes, 0)
 })
 
+test('a list among the writes is one more of the statement before, with the next number', async (t) => {
+  const primary = await serve(t, freshWorkspace(t))
+  const w = writer(primary)
+  await w.open()
+  const s = [{ n: 1, sql: INSERT, params: ['a'] }, ['b'], ['a'], { n: 4, sql: INSERT, params: ['d'] }, ['e']]
+  const context = { member: 'w', deadline: now() + LATER }
+  const { ok } = (await ask(primary.coordinator, METHOD.WRITE, { w: 'w', a: 0, s }, context)) as { ok: Sent[] }
+  assert.deepEqual(ok.map(refusal), ['ok', 'ok', 'CONFLICT not-committed', 'ok', 'ok'])
+  assert.deepEqual(notes(foreign(t, primary.path)), ['a', 'b', 'd', 'e'])
+  assert.deepEqual(await w.write(5, 'another copy'), ok[4])
+})
+
+test('a member without a way to go writes no oftener than those that have one', async (t) => {
+  // Nobody is slow on a clock that stands.
+  const primary = await serve(t, freshWorkspace(t, timeless()))
+  const near = primary.client('near')
+  const far = primary.client('far')
+  await Promise.all([near.run('SELECT 1'), far.run('SELECT 1')])
+  const written = { near: 0, far: 0 }
+  const ended = (): boolean => written.far >= 50
+  const writing = async (): Promise<void> => {
+    for (; !ended(); written.near++) await near.run('SELECT 1')
+  }
+  const coming = async (): Promise<void> => {
+    for (; !ended(); written.far++) {
+      await far.run('SELECT 1')
+      for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  await Promise.all([writing(), coming()])
+  assert.ok(written.near <= 60, `${written.near} of one, ${written.far} of the other`)
+})
+
 test('what is asked of a closed room is refused', async (t) => {
   const primary = await serve(t, freshWorkspace(t))
   const client = primary.client()
@@ -297,6 +330,20 @@ test('what no member sends is refused as INVALID_PARAMS', async (t) => {
     [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 1, batch: ['SELECT 1'] }] }],
     [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 1, sql: 'SELECT 1', key: '' }] }],
     [METHOD.WRITE, { w: 'w', a: 0, s: Array.from({ length: 257 }, (_, n) => ({ n: n + 1, sql: 'SELECT 1' })) }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [['x']] }],
+    [METHOD.WRITE, { w: 'w', a: 0, s: [{ n: 1, call: 'x' }, ['x']] }],
+    [
+      METHOD.WRITE,
+      {
+        w: 'w',
+        a: 0,
+        s: [
+          { n: 2, sql: 'SELECT 1' },
+          { n: 2, sql: 'SELECT 1' },
+        ],
+      },
+    ],
     [METHOD.STEP, { w: 'w', x: 1 }],
   ] as const) {
     const answer = (await ask(primary.coordinator, method, params, context)) as Sent

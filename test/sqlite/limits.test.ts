@@ -37,21 +37,21 @@ async function prepared(t: Scope): Promise<Connection> {
 
 describe('queues of the primary', () => {
   test('MAX_MEMBER_WRITES and MAX_QUEUED_WRITES', () => {
-    const queue = new FairQueue<{ line: string; bytes: number }>()
+    const queue = new FairQueue<{ line: string; bytes: number; count: number }>()
     for (let line = 0; queue.count < MAX_QUEUED_WRITES; line++) {
-      for (let n = 0; n < MAX_MEMBER_WRITES; n++) queue.add({ line: `m${line}`, bytes: 0 })
-      assert.throws(() => queue.add({ line: `m${line}`, bytes: 0 }), code('OVERLOADED', 'not-committed'))
+      for (let n = 0; n < MAX_MEMBER_WRITES; n++) queue.add({ line: `m${line}`, bytes: 0, count: 1 })
+      assert.throws(() => queue.add({ line: `m${line}`, bytes: 0, count: 1 }), code('OVERLOADED', 'not-committed'))
     }
-    assert.throws(() => queue.add({ line: 'another', bytes: 0 }), code('OVERLOADED', 'not-committed'))
+    assert.throws(() => queue.add({ line: 'another', bytes: 0, count: 1 }), code('OVERLOADED', 'not-committed'))
   })
 
   test('MAX_MEMBER_BYTES and MAX_QUEUED_BYTES', () => {
-    const queue = new FairQueue<{ line: string; bytes: number }>()
+    const queue = new FairQueue<{ line: string; bytes: number; count: number }>()
     for (let line = 0; queue.bytes < MAX_QUEUED_BYTES; line++) {
-      queue.add({ line: `m${line}`, bytes: MAX_MEMBER_BYTES })
-      assert.throws(() => queue.add({ line: `m${line}`, bytes: 1 }), code('OVERLOADED', 'not-committed'))
+      queue.add({ line: `m${line}`, bytes: MAX_MEMBER_BYTES, count: 1 })
+      assert.throws(() => queue.add({ line: `m${line}`, bytes: 1, count: 1 }), code('OVERLOADED', 'not-committed'))
     }
-    assert.throws(() => queue.add({ line: 'another', bytes: 1 }), code('OVERLOADED', 'not-committed'))
+    assert.throws(() => queue.add({ line: 'another', bytes: 1, count: 1 }), code('OVERLOADED', 'not-committed'))
   })
 })
 
@@ -78,13 +78,12 @@ describe('what one write may be', () => {
   test('MAX_OUTCOME_BYTES: a writer that acknowledges nothing is refused, and goes on when it does', async (t) => {
     const ledger = new Ledger(await prepared(t), 0)
     ledger.open('w')
-    const text = 'x'.repeat(MAX_OUTCOME_BYTES / 4)
     for (let n = 1; n <= 4; n++) {
       assert.equal(ledger.isFull('w'), false)
-      ledger.record('w', n, text)
+      ledger.record('w', n, { ok: n }, MAX_OUTCOME_BYTES / 4)
     }
     assert.equal(ledger.isFull('w'), false)
-    ledger.record('w', 5, 'one more')
+    ledger.record('w', 5, { ok: 'one more' }, 1)
     assert.equal(ledger.isFull('w'), true)
     ledger.look('w', 6, 1)
     assert.equal(ledger.isFull('w'), false)

@@ -8,7 +8,7 @@ import {
   type Procedures,
   type Tx,
 } from '../../src/sqlite/index.ts'
-import { MAX_RESULT_BYTES } from '../../src/sqlite/limits.ts'
+import { CAREFUL_GROUPS, MAX_RESULT_BYTES } from '../../src/sqlite/limits.ts'
 import { code, foreign, freshWorkspace, notes, serve, TABLE, timeless } from './support.ts'
 
 const INSERT = 'INSERT INTO note(text) VALUES (?)'
@@ -45,6 +45,29 @@ test('a statement that keeps its first rows when it fails (OR FAIL) keeps none',
   ])
   await assert.rejects(batch, code('CONFLICT', 'not-committed'))
   assert.deepEqual(notes(foreign(t, primary.path)), ['taken'])
+})
+
+test('CAREFUL_GROUPS: what shares a group with the first failure runs again, later ones once', async (t) => {
+  let runs = 0
+  const given = procedures({
+    add: (tx, text: string) => {
+      runs++
+      tx.prepare(INSERT).run(text)
+    },
+  })
+  const primary = await serve(t, freshWorkspace(t, timeless()), { procedures: given })
+  const client = primary.client()
+  await client.run(INSERT, ['taken'])
+  const both = (text: string) => together([() => client.call('add', text), () => client.run(INSERT, ['taken'])])
+  assert.deepEqual(await both('a'), [true, 'CONFLICT'])
+  assert.equal(runs, 2)
+  assert.deepEqual(await both('b'), [true, 'CONFLICT'])
+  assert.equal(runs, 3)
+  for (let n = 0; n < CAREFUL_GROUPS; n++) await client.run(INSERT, [`n${n}`])
+  assert.deepEqual(await both('c'), [true, 'CONFLICT'])
+  assert.equal(runs, 5)
+  const text = notes(foreign(t, primary.path)).filter((each) => !/^n\d/.test(String(each)))
+  assert.deepEqual(text, ['taken', 'a', 'b', 'c'])
 })
 
 describe('A3: the group ends behind the coordinator', () => {

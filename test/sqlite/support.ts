@@ -14,7 +14,7 @@ import {
   type FeedEvent,
   type OpenedDatabase,
   type Report,
-  type RequestContext,
+  RequestContext,
   type ServeOptions,
 } from '../../src/sqlite/index.ts'
 import { defer, temporaryDirectory, type Scope } from '../support/index.ts'
@@ -106,15 +106,25 @@ export class Primary {
   }
 }
 
+export interface Asking {
+  readonly member: string
+  readonly deadline: number
+  readonly signal?: AbortSignal | undefined
+}
+
 /** A request through JSON, as the engine carries it. */
 export async function ask(
   coordinator: Coordinator,
   method: string,
   params: unknown,
-  context: RequestContext,
+  { member, deadline, signal }: Asking,
 ): Promise<unknown> {
-  const answer = await coordinator.request(method, json(params), context)
-  return json(answer)
+  const context = new RequestContext(member, deadline)
+  const answer = coordinator.request(method, json(params), context)
+  const giveUp = (): void => context.giveUp(signal?.reason)
+  if (signal?.aborted === true) giveUp()
+  signal?.addEventListener('abort', giveUp, { once: true })
+  return json(await answer)
 }
 
 export function json(value: unknown): unknown {

@@ -7,7 +7,7 @@ import {
   type FeedEvent,
   type OpenedDatabase,
   type Report,
-  type RequestContext,
+  RequestContext,
 } from '../../sqlite/index.ts'
 import { Frame, KIND } from '../../wire/frame.ts'
 import type { DatabaseSnapshot } from '../engine.ts'
@@ -32,7 +32,7 @@ export interface ServedDatabaseOptions {
 export class ServedDatabase {
   readonly #options: ServedDatabaseOptions
   /** Requests without an answer, by slot and number. */
-  readonly #asked = new Map<string, AbortController>()
+  readonly #asked = new Map<string, RequestContext>()
   #timer: NodeJS.Timeout | undefined
   #coordinator!: Coordinator
   #hub: Hub | undefined
@@ -75,7 +75,7 @@ export class ServedDatabase {
     }
     if (frame.kind !== KIND.CANCEL) return false
     const asked = this.#asked.get(keyOf(frame.a, frame.number))
-    asked?.abort(new ConclaveError('ABORTED', 'The caller gave up or disconnected.'))
+    asked?.giveUp(new ConclaveError('ABORTED', 'The caller gave up or disconnected.'))
     return asked !== undefined
   }
 
@@ -144,10 +144,10 @@ export class ServedDatabase {
       this.#reply(KIND.FAILURE, slot, number, errorToWire(error))
       return
     }
-    const asked = new AbortController()
+    const asked = new RequestContext(member, deadline)
     const key = keyOf(slot, number)
     this.#asked.set(key, asked)
-    void this.#answer(method, params, { member, deadline, signal: asked.signal }, slot, number, key)
+    void this.#answer(method, params, asked, slot, number, key)
   }
 
   /** Never rejects. */

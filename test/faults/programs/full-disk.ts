@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { openWorkspace } from '../../../src/election/index.ts'
 import { ConclaveError } from '../../../src/errors/index.ts'
 import { posixPlatform } from '../../../src/platform/index.ts'
-import { openDatabase, WriteClient, type Durability } from '../../../src/sqlite/index.ts'
+import { openDatabase, RequestContext, WriteClient, type Durability } from '../../../src/sqlite/index.ts'
 import { commands, ready, say } from '../../support/program.ts'
 
 const [folder = '', durability = 'normal'] = process.argv.slice(2)
@@ -34,7 +34,10 @@ const coordinator = await opened.serve({
 const now = (): number => Number(process.hrtime.bigint()) / 1e6
 const clients = ['one', 'two', 'three'].map(
   (member) =>
-    new WriteClient({ now, send: (method, params, over) => coordinator.request(method, params, { member, ...over }) }),
+    new WriteClient({
+      now,
+      send: (method, params, over) => coordinator.request(method, params, new RequestContext(member, over.deadline)),
+    }),
 )
 
 /** Refused, and not known whether for good: who wrote it, and the key to ask with. */

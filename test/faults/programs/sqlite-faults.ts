@@ -10,7 +10,13 @@ import { DatabaseSync } from 'node:sqlite'
 import { openWorkspace } from '../../../src/election/index.ts'
 import { ConclaveError, isCode, type Outcome } from '../../../src/errors/index.ts'
 import { posixPlatform } from '../../../src/platform/index.ts'
-import { openDatabase, WriteClient, type Coordinator, type OpenedDatabase } from '../../../src/sqlite/index.ts'
+import {
+  openDatabase,
+  RequestContext,
+  WriteClient,
+  type Coordinator,
+  type OpenedDatabase,
+} from '../../../src/sqlite/index.ts'
 import { within } from '../../support/until.ts'
 import { say } from '../../support/program.ts'
 
@@ -124,7 +130,7 @@ class Life {
   #client(coordinator: Coordinator, member: string): WriteClient {
     return new WriteClient({
       now,
-      send: (method, params, over) => coordinator.request(method, params, { member, ...over }),
+      send: (method, params, over) => coordinator.request(method, params, new RequestContext(member, over.deadline)),
     })
   }
 

@@ -4,7 +4,7 @@
  */
 import { openWorkspace } from '../../../src/election/index.ts'
 import { posixPlatform } from '../../../src/platform/index.ts'
-import { openDatabase, WriteClient, type Durability } from '../../../src/sqlite/index.ts'
+import { openDatabase, RequestContext, WriteClient, type Durability } from '../../../src/sqlite/index.ts'
 import { commands, ready, say } from '../../support/program.ts'
 
 const [folder = '', durability = 'normal'] = process.argv.slice(2)
@@ -25,7 +25,7 @@ const coordinator = await opened.serve({
 const now = (): number => Number(process.hrtime.bigint()) / 1e6
 const client = new WriteClient({
   now,
-  send: (method, params, over) => coordinator.request(method, params, { member: 'self', ...over }),
+  send: (method, params, over) => coordinator.request(method, params, new RequestContext('self', over.deadline)),
 })
 ready({ path: opened.path, term: opened.term })
 let flowing = false
