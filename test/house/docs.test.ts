@@ -20,7 +20,7 @@ for (const file of ['wire', 'rpc', 'events', 'engine/local', 'member', 'sqlite']
   test(`docs/limits.md has every constant of src/${file}/limits.ts with its value`, async () => {
     const limits = (await import(join(root, 'src', file, 'limits.ts'))) as Record<string, unknown>
     const rows = new Map<string, string>()
-    for (const [, name = '', value = ''] of read('docs/limits.md').matchAll(/^\| `([A-Z_]+)` +\| ([\d, ]+?) +\|/gm)) {
+    for (const [, name = '', value = ''] of read('docs/limits.md').matchAll(/^\| `([A-Z_]+)` +\| ([\d,. ]+?) +\|/gm)) {
       rows.set(name, value.replaceAll(',', ''))
     }
     for (const [name, value] of Object.entries(limits)) {
