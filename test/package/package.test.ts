@@ -181,7 +181,9 @@ test('the packed tarball', async (t) => {
     assert.ok(files.size <= 3, [...files].join(', '))
     const sources = [...files].flatMap(sourcesOf)
     assert.ok(sources.includes('src/platform/posix.ts'))
-    const others = sources.filter((source) => /^src\/(cli|dialects|testing)\/|\/memory|sqlite\/coordinator/.test(source))
+    const others = sources.filter((source) =>
+      /^src\/(cli|dialects|testing)\/|\/memory|sqlite\/coordinator/.test(source),
+    )
     assert.deepEqual(others, [], 'what only other entries need')
     // Each of these costs a process one to five milliseconds and up to three MiB.
     const costly = ['crypto', 'stream', 'perf_hooks', 'internal/fs/promises', 'child_process', 'net', 'internal/worker']
