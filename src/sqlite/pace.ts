@@ -38,7 +38,7 @@ export class Pace {
 
   /** A group is answered. @param lines of members with nothing left in the queue */
   answered(lines: ReadonlySet<string>): void {
-    this.stop()
+    if (this.#timer !== undefined) this.stop()
     const now = this.#now()
     this.#until = now + GATHER_MS
     for (const line of lines) {
