@@ -14,6 +14,7 @@ const HELP = `npm run bench -- [names] [options]
 names                ${CASES.map(({ name }) => name).join(', ')}; default: all
 --json               one JSON document on standard output: { about, rows, targets, skipped }
 --quick              a smoke test: few runs, small counts; its figures mean nothing
+--rounds N           rounds of each interleaved case; default: 7 or 9, five are the least to trust
 --only SUBJECT       measure only subjects whose name contains this; repeat it for more
 --profile DIR        CPU profiles of our own processes (use it with --only conclave)
 --no-build           measure dist/ as it is, even when src/ is newer
@@ -30,6 +31,7 @@ function readWords() {
         'no-build': { type: 'boolean', default: false },
         only: { type: 'string', multiple: true, default: [] },
         profile: { type: 'string' },
+        rounds: { type: 'string' },
       },
     })
   } catch (error) {
@@ -39,6 +41,11 @@ function readWords() {
 }
 
 const { values, positionals } = readWords()
+const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
+if (rounds !== undefined && !(Number.isSafeInteger(rounds) && rounds > 0)) {
+  process.stderr.write(`--rounds is a whole number of at least 1.\n\n${HELP}`)
+  process.exit(64)
+}
 const unknown = positionals.filter((name) => !CASES.some((one) => one.name === name))
 if (values.help || unknown.length > 0) {
   const text = unknown.length > 0 ? `There is no case ${unknown.join(', ')}.\n\n${HELP}` : HELP
@@ -58,7 +65,7 @@ if (profile !== undefined) mkdirSync(profile, { recursive: true })
 
 const chosen = CASES.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
 const log = (text: string): void => void process.stderr.write(`${text}\n`)
-const bench = new Bench({ quick: values.quick, profile, only: values.only, log })
+const bench = new Bench({ quick: values.quick, rounds, profile, only: values.only, log })
 const loadBefore = loadNow()
 for (const one of chosen) {
   try {

@@ -24,6 +24,8 @@ export interface Subject {
 
 export interface BenchOptions {
   readonly quick: boolean
+  /** Rounds of each interleaved case, instead of the case's own number. */
+  readonly rounds: number | undefined
   /** Where profiles of our own processes go. */
   readonly profile: string | undefined
   /** Only subjects whose name contains one of these; none: all. */
@@ -95,9 +97,10 @@ export class Bench {
     subjects: readonly Subject[],
     { unit, rounds, warm = 1 }: { readonly unit: Unit; readonly rounds: number; readonly warm?: number },
   ): Promise<void> {
+    const last = this.options.rounds ?? rounds
     let running = subjects
-    for (let round = -warm; round < rounds; round++) {
-      this.options.log(`${benchCase}: ${round < 0 ? 'warm-up' : `round ${round + 1} of ${rounds}`}`)
+    for (let round = -warm; round < last; round++) {
+      this.options.log(`${benchCase}: ${round < 0 ? 'warm-up' : `round ${round + 1} of ${last}`}`)
       for (const subject of running) {
         try {
           const figures = await subject.measure()
