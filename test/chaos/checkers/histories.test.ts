@@ -109,6 +109,16 @@ test('events: a repeat that a subscriber had from the old term may be passed ove
   assert.deepEqual(events(repeated, journal('q', ...subscribe(), saw('1', at(1, 1)), saw('2', at(2, 2), null, 0))), [])
 })
 
+test('events: what was told as lost with a term that died, and was repeated, need not be told again, but only that', () => {
+  const repeated = journal('p', ...publish('1', at(2, 1)), ...publish('2', at(2, 2)), ...publish('3', at(2, 3)))
+  const more = journal('o', ...publish('4', at(2, 4)), ...publish('5', at(2, 5)))
+  const told = (atLeast: number): Untimed<Line>[] => [...subscribe(), saw('1', at(2, 1), null, atLeast)]
+  assert.deepEqual(events(repeated, journal('q', ...told(1), saw('3', at(2, 3)))), [])
+  assert.match(events(repeated, journal('q', ...told(0), saw('3', at(2, 3))))[0]!, /^lost: .*told 0, but lost 1/)
+  const twice = [...told(1), saw('3', at(2, 3)), saw('5', at(2, 5))]
+  assert.match(events(repeated, more, journal('q', ...twice))[0]!, /^lost: .*told 0, but lost 1/)
+})
+
 test('events: twice, out of order, invented, refused, not asked for', () => {
   const all = (...sights: Untimed<Line>[]): string => events(three, journal('q', ...subscribe(), ...sights)).join('\n')
   assert.match(all(saw('1', at(1, 1)), saw('1', at(1, 2))), /^duplicated: q s saw 1 twice/m)
