@@ -133,13 +133,18 @@ export class Link {
     const lost = this.#epoch
     const timer = setTimeout(() => {
       this.#graces.delete(timer)
-      for (const call of this.#sent.values()) {
-        if (call.epoch > lost) continue
-        const text = `The connection to ${this.#options.endpoint} was lost before "${call.fields.method}" was answered.`
-        call.fail(new ConclaveError('DISCONNECTED', text, { outcome: 'unknown' }))
-      }
+      // A loop that was held up runs timers first: sockets are read between here and the second check phase (rule B1).
+      setImmediate(() => setImmediate(() => this.#lose(lost)))
     }, LOST_GRACE_MS)
     this.#graces.add(timer)
+  }
+
+  #lose(lost: number): void {
+    for (const call of this.#sent.values()) {
+      if (call.epoch > lost) continue
+      const text = `The connection to ${this.#options.endpoint} was lost before "${call.fields.method}" was answered.`
+      call.fail(new ConclaveError('DISCONNECTED', text, { outcome: 'unknown' }))
+    }
   }
 
   #failed(error: ConclaveError): void {
