@@ -32,6 +32,14 @@ test('a primary that shuts down is followed, the lock is kept, and the next one 
   const workdir = temporaryDirectory(t)
   const first = await primary(t, workdir)
   const client = newClient(t)
+  // One that ends before it is heard is `absent`.
+  let subscribed = 0
+  const subscribe = client.subscribe.bind(client)
+  client.subscribe = async (...given) => {
+    const subscription = await subscribe(...given)
+    subscribed++
+    return subscription
+  }
   const lost: LossReason[] = []
   const found: string[] = []
   const promotions: Promotion[] = []
@@ -45,7 +53,7 @@ test('a primary that shuts down is followed, the lock is kept, and the next one 
       onLost: (reason) => lost.push(reason),
     })
   const [one, two] = [watch('one'), watch('two')]
-  await until(() => found.length === 2, 'both to find the primary')
+  await until(() => found.length === 2 && subscribed === 2, 'both to find the primary and hear it')
   await first.end()
   const { info, lock } = (await Promise.race([one.promoted, two.promoted])) ?? {}
   assert.ok(info && lock)
