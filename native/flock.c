@@ -17,6 +17,8 @@
 /* Linux's table of descriptors begins with 64 places, and grows to a power of two of at least 128. See raise_descriptor. */
 #define FIRST_TABLE 64
 #define TABLE_STEP 128
+/* Places left for the locks of one process: the workspace's, its database's. */
+#define LOCKS 8
 
 #define LOCK_MAGIC 0x6c6f636b
 
@@ -58,13 +60,15 @@ static bool names(const char *path, dev_t dev, ino_t ino) {
  * When a process dies, Linux finishes with the descriptor closed last first, and closes them in the order of their
  * numbers. So the lock gets a higher number than every socket that was accepted: the survivors that see a closed one
  * then find the lock free. Measured over 100 SIGKILLs, first flock after EOF: 39 to 91 failures with a low number, none
- * with a high one (rule A9). It is the highest that the table has room for: to grow it takes a process with threads 12 ms.
+ * with a high one (rule A9). They are the highest that the table has room for: to grow it takes a process with threads 12 ms.
  */
 static int raise_descriptor(int fd, int above) {
   struct rlimit limit;
-  int minimum = above + 1 < FIRST_TABLE ? FIRST_TABLE - 1 : (above + 1) | (TABLE_STEP - 1);
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur <= (rlim_t)minimum) minimum = (int)limit.rlim_cur - 1;
+  int top = above + LOCKS < FIRST_TABLE ? FIRST_TABLE : ((above + LOCKS) | (TABLE_STEP - 1)) + 1;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < (rlim_t)top) top = (int)limit.rlim_cur;
+  int minimum = top - LOCKS > above ? top - LOCKS : above + 1;
   int high = fcntl(fd, F_DUPFD_CLOEXEC, minimum);
+  if (high < 0 && minimum > above + 1) high = fcntl(fd, F_DUPFD_CLOEXEC, above + 1);
   if (high < 0) return fd; /* Only slower for the survivors. */
   close(fd); /* Both share one open file description: the lock stays. */
   return high;

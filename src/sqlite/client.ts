@@ -67,7 +67,7 @@ export class WriteClient {
 
   /** A procedure of the primary. What it returned; `undefined` for nothing. */
   call(name: string, params: unknown, options: WriteOptions = {}): Promise<unknown> {
-    return this.#write(() => ({ call: name, params }), returnedFromWire, options)
+    return this.#write(() => ({ call: name, params: copyOfParams(name, params) }), returnedFromWire, options)
   }
 
   /** An interactive transaction: it holds the only writer, for 2 s unless `timeoutMs` says otherwise (rule B11). */
@@ -169,7 +169,10 @@ export class WriteClient {
 
   async #sendWrites(identity: WriterIdentity, s: WireWrites['s'], over: Until): Promise<readonly Answer[]> {
     const writes: WireWrites = { w: identity.id, a: identity.watermark, s }
-    return valueOf(await this.#send(METHOD.WRITE, writes, over)) as readonly Answer[]
+    const answers = valueOf(await this.#send(METHOD.WRITE, writes, over))
+    if (Array.isArray(answers) && answers.length === s.length) return answers as readonly Answer[]
+    const text = 'The primary did not answer each of the writes: it is no version that this one works with.'
+    throw new ConclaveError('PROTOCOL', text, { outcome: 'unknown' })
   }
 
   async #ask(identity: WriterIdentity, method: string, params: unknown, over: Until): Promise<unknown> {
@@ -279,6 +282,25 @@ class Writing<T> implements Outgoing {
   failed(error: unknown): void {
     this.#reject(this.#onFailed(this.#identity, this.write, error))
   }
+}
+
+/**
+ * As they are now: they leave later, with other writes, which must not fail for them.
+ * @throws `INVALID_PARAMS`
+ */
+function copyOfParams(name: string, params: unknown): unknown {
+  const refuse = (why: string, cause?: unknown): never => {
+    const text = `The params of the write ${name} can't be sent as JSON: ${why}.`
+    throw new ConclaveError('INVALID_PARAMS', text, { cause, outcome: 'not-committed' })
+  }
+  if (params === undefined) return undefined
+  let text: string | undefined
+  try {
+    text = JSON.stringify(params)
+  } catch (error) {
+    refuse((error as Error).message.split('\n', 1)[0]!, error)
+  }
+  return text === undefined ? refuse(`they are a ${typeof params}`) : (JSON.parse(text) as unknown)
 }
 
 /** @throws `TOO_LARGE`, `INVALID_PARAMS` */

@@ -230,12 +230,15 @@ export class Coordinator {
 
   /** Puts it into the queue. @returns why not */
   #admit(entry: Entry): ConclaveError | undefined {
-    if (this.#wal.full && (entry.jobs[0]?.number ?? 0) > 0) {
+    const { writer = '', number = 0 } = entry.jobs[0] ?? {}
+    // What was done before is to be told: that it was refused would be a lie.
+    const repeated = number > 0 && this.#writer.begun(writer, number)
+    if (this.#wal.full && number > 0 && !repeated) {
       this.#schedule()
       return walFull(this.#wal.bytes, this.#wal.holders)
     }
     try {
-      this.#queue.add(entry)
+      this.#queue.add(entry, repeated)
       return undefined
     } catch (error) {
       return error as ConclaveError

@@ -139,6 +139,11 @@ export class Ledger {
     row.bytes += bytes
   }
 
+  /** Whether this write, or a later one, has begun. */
+  begun(writer: string, number: number): boolean {
+    return number <= (this.#rows.get(writer)?.last ?? 0)
+  }
+
   /**
    * What became of a write.
    * @param own its writer asks: an open number is burnt then, and an old copy of it, still on its way, never runs

@@ -6,7 +6,7 @@ import { callProcedure, checkResult, Executor } from './execute.ts'
 import { KeyStore } from './key-store.ts'
 import { Ledger } from './ledger.ts'
 import { CAREFUL_GROUPS, GROUP_COMMITS, GROUP_LEAST_MS, GROUP_MS } from './limits.ts'
-import { DONE, fits, madeOf, sessionLost, SMALL_BYTES, tooManyOutcomes, type Made } from './made.ts'
+import { copyOf, DONE, fits, madeOf, sessionLost, sized, SMALL_BYTES, tooManyOutcomes, type Made } from './made.ts'
 import { isSavepoint } from './savepoints.ts'
 import { staleTerm } from './schema.ts'
 import { SqlCache } from './sql-cache.ts'
@@ -172,6 +172,10 @@ export class LocalWriter implements Writer {
     }
   }
 
+  begun(writer: string, number: number): boolean {
+    return this.#ledger.begun(writer, number)
+  }
+
   gone(writer: string): void {
     this.#ledger.closed(writer, Date.now())
   }
@@ -286,8 +290,7 @@ export class LocalWriter implements Writer {
         stored === undefined ? this.#execute(job, bare) : { answer: JSON.parse(stored) as Answer, bytes: stored.length }
     } catch (error) {
       if (error instanceof GroupLost || error instanceof BareFailed || isEnd(error)) throw error
-      const answer = failed(error)
-      made = { answer, bytes: JSON.stringify(answer).length }
+      made = copyOf(failed(error))
     }
     if (key !== undefined && stored === undefined && 'ok' in made.answer) {
       this.#keys.record(key.name, key.digest, Date.now(), JSON.stringify(made.answer))
@@ -339,10 +342,10 @@ export class LocalWriter implements Writer {
       case 'statement':
         return madeOf(this.#executor.run(work.sql, work.params))
       case 'batch':
-        return fits({ ok: this.#executor.batch(work.statements) })
+        return fits(sized({ ok: this.#executor.batch(work.statements) }))
       case 'procedure': {
         const returned = callProcedure(this.#connection, this.#options.procedures, work, this.#watch)
-        return fits({ ok: checkResult(work.name, returned) })
+        return fits(copyOf({ ok: checkResult(work.name, returned) }))
       }
       default:
         throw new ConclaveError('INTERNAL', `${work.type} is no write.`)
@@ -430,11 +433,11 @@ export class LocalWriter implements Writer {
    * may be found again after a crash: then nobody knows.
    */
   #failedAlone(job: Job, { cause, committing }: GroupLost): Answer {
-    const answer = failed(cause)
+    const { answer, bytes } = copyOf(failed(cause))
     try {
       this.#transaction(() => {
         if (this.#settledBefore(job) !== undefined) return
-        this.#ledger.record(job.writer, job.number, answer, JSON.stringify(answer).length)
+        this.#ledger.record(job.writer, job.number, answer, bytes)
       })
       return answer
     } catch (error) {

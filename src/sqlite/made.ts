@@ -17,13 +17,24 @@ export interface Made {
 /** @throws `TOO_LARGE` for too many rows */
 export function madeOf(result: WireResult): Made {
   const [, , rows] = result
-  return rows === undefined ? { answer: { ok: result }, bytes: SMALL_BYTES } : fits({ ok: result })
+  return rows === undefined ? { answer: { ok: result }, bytes: SMALL_BYTES } : fits(sized({ ok: result }))
+}
+
+/** Of results that are our own. */
+export function sized(answer: Answer): Made {
+  return { answer, bytes: JSON.stringify(answer).length }
+}
+
+/** A copy: what a procedure returned is its program's to change, what is remembered of it must not. */
+export function copyOf(answer: Answer): Made {
+  const text = JSON.stringify(answer)
+  return { answer: JSON.parse(text) as Answer, bytes: text.length }
 }
 
 /** @throws `TOO_LARGE` */
-export function fits(answer: { readonly ok: unknown }): Made {
-  const { length } = JSON.stringify(answer)
-  if (length <= MAX_RESULT_BYTES) return { answer, bytes: length }
+export function fits(made: Made): Made {
+  const { bytes: length } = made
+  if (length <= MAX_RESULT_BYTES) return made
   const why = `The result of a write has ${length} bytes and may have ${MAX_RESULT_BYTES}: it was rolled back. Read with db.read, which has no such bound.`
   throw new ConclaveError('TOO_LARGE', why, { outcome: 'not-committed' })
 }

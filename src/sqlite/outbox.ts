@@ -94,7 +94,8 @@ function shortened(waiting: readonly Outgoing[]): WireWrites['s'] {
   const writes: (WireWrite | WireRepeat)[] = []
   let before: WireWrite | undefined
   for (const { write } of waiting) {
-    const repeats = write.sql !== undefined && write.key === undefined && write.sql === before?.sql
+    const repeats =
+      write.sql !== undefined && write.key === undefined && write.sql === before?.sql && write.n === before.n + 1
     writes.push(repeats ? (write.params as readonly WireValue[]) : write)
     before = write
   }
@@ -102,11 +103,10 @@ function shortened(waiting: readonly Outgoing[]): WireWrites['s'] {
 }
 
 /** About: what travels is JSON. */
-function bytesOf({ sql = '', params, batch }: WireWrite): number {
+function bytesOf({ sql = '', params, batch, call }: WireWrite): number {
   if (batch !== undefined) return batch.reduce((sum, [text, values]) => sum + text.length + sizeOf(values), 0)
-  return (
-    sql.length + (Array.isArray(params) ? sizeOf(params) : params === undefined ? 0 : JSON.stringify(params).length)
-  )
+  if (call === undefined) return sql.length + sizeOf(params as readonly unknown[])
+  return params === undefined ? 0 : JSON.stringify(params).length
 }
 
 function sizeOf(values: readonly unknown[]): number {

@@ -56,9 +56,16 @@ export class FairQueue<T extends Queued> {
     return this.#bytes
   }
 
-  /** @throws `OVERLOADED` at a bound; an empty line takes one item of any size */
-  add(item: T): void {
+  /**
+   * @param anyway past the bounds too
+   * @throws `OVERLOADED` at a bound; an empty line takes one item of any size
+   */
+  add(item: T, anyway: boolean = false): void {
     const line = this.#lines.get(item.line)
+    if (anyway) {
+      this.#push(line, item)
+      return
+    }
     const { count, bytes, memberCount, memberBytes } = this.#limits
     if (line !== undefined) {
       if (line.count + item.count > memberCount || line.bytes + item.bytes > memberBytes) {

@@ -62,6 +62,8 @@ export interface Writer {
   step(sql: string, params: readonly SqlValue[]): Promise<Answer>
   /** Commits it under its number; `undefined`: rolls it back. */
   end(job: Job | undefined): Promise<Answer | undefined>
+  /** Whether this write, or a later one of its writer, has begun before: then it waits for its answer, not to be done. */
+  begun(writer: string, number: number): boolean
   /** The last link of a writer is gone. */
   gone(writer: string): void
   /** Checkpoints, and cuts the WAL to nothing unless a reader needs it (rule B10). */

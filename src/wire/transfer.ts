@@ -1,6 +1,6 @@
 import { FLAG, Frame, KIND } from './frame.ts'
 import type { BlockPool } from './blocks.ts'
-import { BLOCK_BYTES, FORETOLD_FACTOR, HEADER_BYTES, MAX_FRAGMENT_BYTES, TRANSFER_WINDOW_BYTES } from './limits.ts'
+import { FORETOLD_FACTOR, HEADER_BYTES, MAX_FRAGMENT_BYTES, TRANSFER_WINDOW_BYTES } from './limits.ts'
 import { bareBytes, copyBytes, textBytes, writeText } from './text.ts'
 
 const EMPTY = new Uint8Array(0)
@@ -11,6 +11,8 @@ interface Part {
   /** Where what has not gone out begins, and where all of it ends. */
   at: number
   readonly end: number
+  /** Whether its bytes are a block of the pool's. */
+  readonly pooled: boolean
 }
 
 /**
@@ -155,7 +157,7 @@ export class OutgoingTransfer {
     const at = HEADER_BYTES + (this.#started || this.#parts.length > 0 ? 0 : textBytes(this.#head.name))
     const long = bytes > MAX_FRAGMENT_BYTES / 2 && bytes <= MAX_FRAGMENT_BYTES
     const block = long ? this.#blocks?.take() : undefined
-    const part: Part = { bytes: block ?? bareBytes(at + bytes), at, end: at + bytes }
+    const part = { bytes: block ?? bareBytes(at + bytes), at, end: at + bytes, pooled: block !== undefined }
     this.#parts.push(part)
     return part
   }
@@ -177,7 +179,7 @@ export class OutgoingTransfer {
   }
 
   #free(part: Part): void {
-    if (part.bytes.length === BLOCK_BYTES) this.#blocks?.give(part.bytes)
+    if (part.pooled) this.#blocks?.give(part.bytes)
   }
 }
 

@@ -45,6 +45,7 @@ function idleWriter(): Writer & { readonly groups: number[]; forgets: number } {
     begin: async () => {},
     step: async () => ({ ok: null }),
     end: async () => undefined,
+    begun: () => false,
     gone() {},
     truncate: async () => {},
     async forget() {

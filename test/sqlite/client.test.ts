@@ -242,3 +242,37 @@ test('a clean goodbye is said when nothing is open, and only then', async () => 
   ;(await next(METHOD.BYE)).fail(lost('unknown'))
   await closing
 })
+
+test('a write that cannot be sent takes no number, fails no neighbour, and is not sent as it is later', async () => {
+  const { client: c, next } = client()
+  const ring: Record<string, unknown> = {}
+  const params = { n: 1 }
+  const writes = [c.run('x', ['a']), c.call('p', params), c.run('x', ['b'])]
+  const bad = [[1n], { n: 1n }, () => 0, Symbol('s')].map((value) => c.call('p', value))
+  params.n = 2
+  ring['self'] = ring
+  bad.push(c.call('p', ring))
+  for (const write of bad) await assert.rejects(write, code('INVALID_PARAMS', 'not-committed'))
+  ;(await next(METHOD.OPEN)).answer({ ok: null })
+  const sent = await next(METHOD.WRITE)
+  assert.deepEqual(
+    writesOf(sent).map(({ n, params }) => [n, params]),
+    [
+      [1, ['a']],
+      [2, { n: 1 }],
+      [3, ['b']],
+    ],
+  )
+  sent.answer({ ok: [{ ok: [1, 1] }, { ok: null }, { ok: [1, 2] }] })
+  await Promise.all(writes)
+})
+
+test('an answer that does not answer each write ends them all: PROTOCOL, unknown', async () => {
+  for (const answer of [{ ok: null }, { ok: [{ ok: [1, 1] }] }]) {
+    const { client: c, next } = client()
+    const writes = ['a', 'b'].map((text) => c.run('x', [text]))
+    ;(await next(METHOD.OPEN)).answer({ ok: null })
+    ;(await next(METHOD.WRITE)).answer(answer)
+    for (const write of writes) await assert.rejects(write, code('PROTOCOL', 'unknown'))
+  }
+})

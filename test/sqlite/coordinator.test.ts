@@ -273,6 +273,18 @@ test('bounds: a full queue is OVERLOADED, not committed, and the number stays fr
   assert.equal(primary.coordinator.queued.bytes, 0)
 })
 
+test('A6: a repeat of what was done gets its answer past the bounds', async (t) => {
+  const primary = await serve(t, freshWorkspace(t), { limits: { queue: { count: 1 } } })
+  const [a, b] = [writer(primary, 'a'), writer(primary, 'b')]
+  await a.open()
+  await b.open()
+  const done = await a.write(1, 'a')
+  const waiting = b.write(1, 'b')
+  const [again, more] = await Promise.all([a.write(1, 'a'), a.write(2, 'c')])
+  assert.deepEqual([again, refusal(more)], [done, 'OVERLOADED not-committed'])
+  assert.equal(refusal(await waiting), 'ok')
+})
+
 test('a list among the writes is one more of the statement before, with the next number', async (t) => {
   const primary = await serve(t, freshWorkspace(t))
   const w = writer(primary)

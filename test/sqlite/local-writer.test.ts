@@ -9,7 +9,8 @@ import {
   type Tx,
 } from '../../src/sqlite/index.ts'
 import { CAREFUL_GROUPS, MAX_RESULT_BYTES } from '../../src/sqlite/limits.ts'
-import { code, foreign, freshWorkspace, notes, serve, TABLE, timeless } from './support.ts'
+import { METHOD } from '../../src/sqlite/protocol.ts'
+import { ask, code, foreign, freshWorkspace, notes, now, serve, TABLE, timeless } from './support.ts'
 
 const INSERT = 'INSERT INTO note(text) VALUES (?)'
 
@@ -272,4 +273,32 @@ test('a foreign write is noticed', async (t) => {
   await client.run(INSERT, ['c'])
   assert.equal(primary.foreignWrites, 1)
   assert.ok(primary.events.some((event) => event.type === 'resync' && event.reason === 'foreign'))
+})
+
+test('A6: what a procedure returned is its program’s to change; what is remembered of it stays', async (t) => {
+  const made: Record<string, unknown>[] = []
+  const given = procedures({
+    make: () => {
+      const job = { id: made.length }
+      made.push(job)
+      return job
+    },
+  })
+  const primary = await serve(t, freshWorkspace(t), { procedures: given })
+  const write = (member: string, n: number, more: object): Promise<unknown> =>
+    ask(
+      primary.coordinator,
+      METHOD.WRITE,
+      { w: member, a: 0, s: [{ n, ...more }] },
+      { member, deadline: now() + 60_000 },
+    )
+  for (const w of ['a', 'b']) {
+    await ask(primary.coordinator, METHOD.OPEN, { w }, { member: w, deadline: now() + 60_000 })
+  }
+  const first = await write('a', 1, { call: 'make' })
+  made[0]!['self'] = made[0]
+  made[0]!['id'] = 'another'
+  primary.coordinator.memberLeft('a')
+  assert.deepEqual(await write('b', 1, { sql: INSERT, params: ['x'] }), { ok: [{ ok: [1, 1] }] })
+  assert.deepEqual(await write('a', 1, { call: 'make' }), first)
 })

@@ -27,6 +27,8 @@ export class Liveness {
   #activity: number
   #quietTicks = 0
   #responsive = true
+  /** Something was asked for since the last byte; who asked may have given up meanwhile. */
+  #asked = false
 
   constructor(options: LivenessOptions) {
     this.#options = options
@@ -34,6 +36,7 @@ export class Liveness {
     this.#silentTicks = Math.max(ASK_AFTER_TICKS, Math.ceil((options.unresponsiveMs ?? UNRESPONSIVE_MS) / TICK_MS))
     this.#watch()
     options.link.onSend = () => {
+      this.#asked ||= options.outstanding()
       if (this.#timer === undefined) this.#watch()
     }
   }
@@ -64,7 +67,7 @@ export class Liveness {
     const { link, outstanding } = this.#options
     const heard = link.activity !== this.#activity
     if (heard) this.#heard()
-    if (!outstanding()) {
+    if (!outstanding() && !this.#asked) {
       // It owes nothing; whom we found silent is silent until we hear it.
       this.#quietTicks = 0
       if (this.#responsive) this.#rest()
@@ -84,6 +87,7 @@ export class Liveness {
   #heard(): void {
     this.#activity = this.#options.link.activity
     this.#quietTicks = 0
+    this.#asked = false
     if (this.#responsive) return
     this.#responsive = true
     this.#options.onChange(true)

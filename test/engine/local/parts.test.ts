@@ -127,6 +127,29 @@ test('B2 an idle member is not woken; what it sends is watched from then on', ()
   }
 })
 
+test('B2 callers that give up before each look find a stopped primary too', () => {
+  mock.timers.enable({ apis: ['setInterval'] })
+  try {
+    const { link, state, changes, made } = liveness(5000)
+    for (let call = 0; call < 10 && changes.length === 0; call++) {
+      state.outstanding = true
+      link.onSend()
+      mock.timers.tick(900)
+      state.outstanding = false
+      mock.timers.tick(200)
+    }
+    assert.deepEqual([changes, made.silent], [[false], true])
+    link.activity++
+    mock.timers.tick(2000)
+    const { pings } = link
+    mock.timers.tick(60_000)
+    assert.deepEqual([changes, link.pings], [[false, true], pings], 'and then they are not woken')
+    made.close()
+  } finally {
+    mock.timers.reset()
+  }
+})
+
 test('B2 nobody is called silent without having been asked', () => {
   mock.timers.enable({ apis: ['setInterval'] })
   try {
