@@ -16,6 +16,8 @@ interface Publish {
   readonly body: string | Uint8Array | undefined
   readonly flags: number
   readonly time: number
+  /** Of the body, when it was published: bytes may be transferred away later. */
+  readonly bytes: number
   readonly promise: Promise<number>
   readonly resolve: (seq: number) => void
   readonly reject: (error: Error) => void
@@ -72,14 +74,14 @@ export class Publisher {
     const promise = new Promise(this.#settlers)
     const resolve = this.#resolve
     const reject = this.#reject
-    const bytes = sizeOf(body)
+    const bytes = body === undefined ? 0 : body.length
     const refusal = this.#refusal(topic, bytes)
     if (refusal !== undefined) {
       this.#refuse(promise, reject, refusal)
       return promise
     }
     const flags = sensitive ? FLAG.SENSITIVE : 0
-    const publish = { number: ++this.#number, topic, body, flags, time: Date.now(), promise, resolve, reject }
+    const publish = { number: ++this.#number, topic, body, flags, time: Date.now(), bytes, promise, resolve, reject }
     this.counters.published++
     this.#unacked.add(publish)
     this.#bytes += bytes
@@ -128,7 +130,7 @@ export class Publisher {
     for (let i = 0; i < most; i++) {
       const publish = this.#unacked.take(number + i)
       if (publish === undefined) continue
-      this.#bytes -= sizeOf(publish.body)
+      this.#bytes -= publish.bytes
       if (error === undefined) publish.resolve(seqOf(this.#term, event + i))
       else this.#refuse(publish.promise, publish.reject, error)
     }
@@ -142,7 +144,7 @@ export class Publisher {
       })
     }
     try {
-      if (topic !== this.#topic) checkTopic(topic)
+      if (topic === '' || topic !== this.#topic) checkTopic(topic)
       this.#topic = topic
     } catch (error) {
       return error as Error
@@ -169,7 +171,7 @@ export class Publisher {
       transfer = this.#sink!.send(frame)
     } catch (error) {
       this.#unacked.take(number)
-      this.#bytes -= sizeOf(body)
+      this.#bytes -= publish.bytes
       this.#refuse(publish.promise, publish.reject, error as Error)
       return
     }
@@ -190,8 +192,4 @@ export class Publisher {
     promise.catch(() => {})
     reject(error)
   }
-}
-
-function sizeOf(body: string | Uint8Array | undefined): number {
-  return body === undefined ? 0 : body.length
 }

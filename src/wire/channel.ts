@@ -137,10 +137,10 @@ export class Channel {
    * @throws `TOO_LARGE` for its name, before anything is sent
    */
   open(head: Frame): OutgoingTransfer {
-    checkName(head)
     const copy = new Frame()
       .set(head.kind, head.flags & ~FLAG.MORE, head.a, head.b, head.c, head.number, head.time)
       .withName(head.name)
+    checkName(copy)
     return this.#start(new OutgoingTransfer(this.#transferId(), copy, undefined, this.#options.pool.blocks))
   }
 
@@ -204,6 +204,7 @@ export class Channel {
     const head = new Frame()
       .set(frame.kind, frame.flags, frame.a, frame.b, frame.c, frame.number, frame.time)
       .withName(frame.name)
+    checkName(head)
     const body = frame.bodyText ?? frame.bytes.subarray(frame.bodyStart, frame.bodyEnd)
     return this.#start(new OutgoingTransfer(this.#transferId(), head, body, this.#options.pool.blocks))
   }

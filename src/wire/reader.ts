@@ -1,7 +1,7 @@
 import { ConclaveError } from '../errors/index.ts'
 import { FLAG, Frame, KIND } from './frame.ts'
 import { HEADER_BYTES, MAX_FRAGMENT_BYTES, MAX_NAME_BYTES } from './limits.ts'
-import { copyBytes } from './text.ts'
+import { copyBytes, readText, textBytes } from './text.ts'
 
 const KNOWN = new Uint8Array(256)
 for (const kind of Object.values(KIND)) KNOWN[kind] = 1
@@ -158,6 +158,7 @@ export class FrameReader {
     frame.nameText = undefined
     frame.bodyText = undefined
     frame.ownsBody = false
+    if ((nameEnd - nameStart) * 3 > MAX_NAME_BYTES) checkUtf8(bytes, nameStart, nameEnd)
     // What is not a number compares as false with everything: no deadline would pass, no repeat be noticed.
     if (!(frame.number >= 0 && frame.number <= Number.MAX_SAFE_INTEGER) || frame.time !== frame.time) {
       throw new ConclaveError(
@@ -174,6 +175,12 @@ export class FrameReader {
     }
     this.#onFrame(frame)
   }
+}
+
+/** A name that is passed on is text: bytes that are no UTF-8 would be longer then, beyond the limit of a name. */
+function checkUtf8(bytes: Uint8Array, start: number, end: number): void {
+  if (textBytes(readText(bytes, start, end)) === end - start) return
+  throw new ConclaveError('PROTOCOL', 'A name is not UTF-8; the link is closed.')
 }
 
 function unknownKind(kind: number): ConclaveError {

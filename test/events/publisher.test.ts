@@ -141,3 +141,24 @@ test('refusals settle, and need no handler', async () => {
   await new Promise((resolve) => setImmediate(resolve))
   assert.equal(publisher.counters.rejected, 8)
 })
+
+test('bytes that are transferred away before they are acknowledged are given back to the limit', async () => {
+  const publisher = new Publisher({ maxUnackedBytes: 10 })
+  publisher.attach(new Sink(), 1, 0)
+  for (let number = 1; number <= 5; number++) {
+    const body = new Uint8Array(8)
+    const published = publisher.publish('x', body)
+    structuredClone(body, { transfer: [body.buffer] })
+    publisher.receive(ack(number, number))
+    await published
+  }
+  const two = [publisher.publish('x', '12345'), publisher.publish('x', '12345')]
+  publisher.receive(ack(6, 6, 2))
+  await Promise.all(two)
+})
+
+test('no topic at all is refused, also as the first one', async () => {
+  const publisher = new Publisher()
+  await assert.rejects(publisher.publish('', '1'), fails('INVALID_OPTION'))
+  assert.equal(publisher.counters.published, 0)
+})

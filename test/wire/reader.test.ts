@@ -139,6 +139,17 @@ describe('FrameReader', () => {
     assert.ok(taken < 1024 * 1024, `${taken} bytes`)
   })
 
+  it('a name whose bytes would be a longer text is refused, one of as many bytes of text is not', () => {
+    const push = (name: Uint8Array): void => {
+      const bytes = new Uint8Array(HEADER_BYTES + name.length)
+      bytes.set(header({ kind: KIND.EVENT, name: name.length }))
+      bytes.set(name, HEADER_BYTES)
+      new FrameReader(() => {}).push(bytes, 0, bytes.length)
+    }
+    push(Buffer.from('\u00e9'.repeat(MAX_NAME_BYTES / 2)))
+    for (const length of [342, MAX_NAME_BYTES]) throwsCode(() => push(new Uint8Array(length).fill(0xff)), 'PROTOCOL')
+  })
+
   it('a header makes the reader hold its frame, no more', () => {
     const readers: FrameReader[] = []
     const taken = allocated(() => {

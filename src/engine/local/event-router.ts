@@ -6,7 +6,7 @@ import { Slab } from '../../events/slab.ts'
 import type { SubscribeBody, SubscribedBody } from '../../events/subscriber.ts'
 import { checkPattern, checkTopic, TopicMatcher } from '../../events/topics.ts'
 import { FLAG, Frame, KIND } from '../../wire/frame.ts'
-import { MAX_FRAGMENT_BYTES } from '../../wire/limits.ts'
+import { MAX_BODY_BYTES, MAX_FRAGMENT_BYTES } from '../../wire/limits.ts'
 import { NameCache } from '../../wire/names.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import { leaveSlab, type Entry } from './event-entry.ts'
@@ -44,6 +44,7 @@ export interface EventRouterOptions {
   /** The term that this one follows: positions that end it in good order lose nothing. */
   readonly previousTerm: number
   readonly maxHubBytes?: number | undefined
+  readonly maxBodyBytes?: number | undefined
   readonly ringMaxCount?: number | undefined
   readonly ringMaxBytes?: number | undefined
   /** Option `maxQueued` of subscriptions that name none. */
@@ -110,6 +111,7 @@ export class EventRouter {
     let topic: string
     try {
       topic = this.#topicOf(frame)
+      this.#checkBody(frame)
     } catch (error) {
       this.counters.refused++
       const body = JSON.stringify(errorToWire(error))
@@ -119,9 +121,9 @@ export class EventRouter {
     const { number } = frame
     frame.kind = KIND.EVENT
     frame.flags &= KEPT_FLAGS
-    const event = this.#append(topic, frame, port)
-    session.acknowledged(number, event)
-    return event
+    // First: should a subscriber's port fail, its publisher must not repeat what others have.
+    session.acknowledged(number, this.#number + 1)
+    return this.#append(topic, frame, port)
   }
 
   /** An event of the system's own. */
@@ -213,6 +215,16 @@ export class EventRouter {
     if (nameText === undefined) return this.#topics.read(bytes, nameStart, nameEnd)
     checkTopic(nameText)
     return nameText
+  }
+
+  /** What no member may send, no subscriber could be sent. @throws `TOO_LARGE` */
+  #checkBody(frame: Frame): void {
+    const { maxBodyBytes = MAX_BODY_BYTES } = this.#options
+    const { bodyText, bodyStart, bodyEnd } = frame
+    const most = bodyText === undefined ? bodyEnd - bodyStart : bodyText.length * 3
+    if (most <= maxBodyBytes || frame.bodyBytes() <= maxBodyBytes) return
+    const text = `The data of an event may have ${maxBodyBytes} bytes, and this has ${frame.bodyBytes()}.`
+    throw new ConclaveError('TOO_LARGE', text)
   }
 
   /** @param frame EVENT, with what its publisher said; the rest is filled in here */

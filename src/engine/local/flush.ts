@@ -24,12 +24,15 @@ export class FlushScheduler {
 
   /** At once: before the process exits, or the link closes. */
   flush(): void {
-    while (this.#dirty.length > 0) {
-      const dirty = this.#dirty
-      this.#dirty = []
-      for (const channel of dirty) channel.flush()
+    try {
+      while (this.#dirty.length > 0) {
+        const dirty = this.#dirty
+        this.#dirty = []
+        for (const channel of dirty) channel.flush()
+      }
+    } finally {
+      this.#scheduled = false
     }
-    this.#scheduled = false
     if (this.#afterwards.length === 0) return
     const afterwards = this.#afterwards
     this.#afterwards = []

@@ -100,6 +100,7 @@ export class Hub {
       term: options.term,
       previousTerm: options.previousTerm,
       maxHubBytes: limits['maxHubBytes'],
+      maxBodyBytes: limits['maxBodyBytes'],
       ringMaxCount: limits['ringMaxCount'],
       ringMaxBytes: limits['ringMaxBytes'],
       maxQueued: limits['maxQueued'],

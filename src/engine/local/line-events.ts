@@ -1,6 +1,7 @@
 import type { ErrorOnWire } from '../../errors/index.ts'
 import { seqOf } from '../../events/position.ts'
 import type { SubscribedBody } from '../../events/subscriber.ts'
+import { decodeBody } from '../../rpc/body.ts'
 import { FLAG, KIND, type Frame } from '../../wire/frame.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import { MEMBER_STATE } from './port.ts'
@@ -83,6 +84,14 @@ export class LineEvents<Asked> {
 
   #event(subscription: LineSubscription<Asked>, frame: Frame): void {
     const { missed, exact } = subscription
+    let data: unknown
+    try {
+      data = dataOf(frame)
+    } catch {
+      // Its publisher is at fault, and only what lines carry is JSON: to this subscriber it is one event missed.
+      subscription.missed++
+      return
+    }
     subscription.missed = 0
     subscription.exact = true
     const past = this.#past?.slot === frame.a ? this.#past.ref : undefined
@@ -90,7 +99,7 @@ export class LineEvents<Asked> {
     this.#sink.notify('conclave.event', {
       subscription: frame.b,
       topic: frame.name,
-      data: dataOf(frame),
+      data,
       seq: seqOf(this.#term, frame.c),
       term: this.#term,
       publisher: { id, name, pid },
@@ -112,8 +121,8 @@ export class LineEvents<Asked> {
   }
 }
 
-/** A body as JSON can say it. */
+/** A body as JSON can say it. @throws `PROTOCOL` when it is none */
 export function dataOf(frame: Frame): unknown {
   if (frame.raw) return { base64: Buffer.from(frame.copyBody()).toString('base64') }
-  return frame.hasBody ? (JSON.parse(frame.text) as unknown) : null
+  return decodeBody(frame) ?? null
 }

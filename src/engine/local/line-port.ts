@@ -1,4 +1,4 @@
-import { ConclaveError, asError, type ErrorOnWire } from '../../errors/index.ts'
+import { ConclaveError, asError, errorToWire, type ErrorOnWire } from '../../errors/index.ts'
 import { seqOf } from '../../events/position.ts'
 import type { SubscribeBody } from '../../events/subscriber.ts'
 import { randomBytes } from '../../platform/random.ts'
@@ -312,8 +312,16 @@ class LinePort extends Port {
   #answered(frame: Frame): void {
     const asked = this.#take(frame.number)
     if (asked === undefined) return
-    if (asked.batch !== undefined || frame.raw) this.#result(asked, dataOf(frame))
-    else {
+    if (asked.batch !== undefined || frame.raw) {
+      let result: unknown
+      try {
+        result = dataOf(frame)
+      } catch (error) {
+        this.#refuseWith(asked, errorToWire(error))
+        return
+      }
+      this.#result(asked, result)
+    } else {
       this.#write(rpcResultLine(asked.id, frame.text))
       this.#endWhenAnswered()
     }

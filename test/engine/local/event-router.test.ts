@@ -254,3 +254,16 @@ function decoded(bytes: Uint8Array, start: number, end: number): Frame {
   new FrameReader((one) => (frame = one.clone())).push(bytes, start, end)
   return frame!
 }
+
+test('data beyond the limit of a body is refused before it has a place; the replay stays whole', () => {
+  const events = router({ maxBodyBytes: 100 })
+  const [from, to] = [new FakePort(1), new FakePort(2)]
+  assert.equal(publish(events, from, 1, 'x', 101), undefined)
+  assert.match(from.take()[0]!.text, /TOO_LARGE/)
+  assert.equal(publish(events, from, 2, 'x', 100), 1)
+  subscribe(events, to, 1, 'x', { from: 'earliest' })
+  assert.deepEqual(
+    to.take().flatMap(({ kind, c }) => (kind === KIND.EVENT ? [c] : [])),
+    [1],
+  )
+})
