@@ -50,6 +50,24 @@ describe('History', () => {
     assert.deepEqual(see(good(), A1, { ...A2, term: 2, missed: null }).complaints(), [])
   })
 
+  test('what a primary delivered as it died may be acknowledged by the next one, once', () => {
+    const [first, second] = [(number: number) => 2 ** 32 + number, (number: number) => 2 * 2 ** 32 + number]
+    const history = new History()
+    history.observer('s', { complete: true })
+    for (const [item, seq] of [
+      ['a1', first(1)],
+      ['a2', second(1)],
+      ['a3', second(2)],
+    ] as const) {
+      history.invoked('a', item)
+      history.acknowledged('a', item, seq)
+    }
+    see(history, { item: 'a1', seq: first(1) }, { item: 'a2', seq: first(2) }, { item: 'a3', seq: second(2), term: 2 })
+    assert.deepEqual(history.complaints(), [])
+    see(history, { item: 'a2', seq: second(3), term: 2 })
+    assert.match(history.complaints().join(), /saw a2 twice.*saw a2 as seq 8589934595, acknowledged as 8589934593/)
+  })
+
   test('JSON lines of programs are taken as they come', () => {
     const history = new History()
     history.record('a', { did: 'invoked', item: 'x' })
