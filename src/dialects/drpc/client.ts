@@ -4,7 +4,12 @@ import type { DescMessage } from '@bufbuild/protobuf'
 import { ConclaveError } from '../../errors/index.ts'
 import { posixPlatform, type Platform } from '../../platform/index.ts'
 import { DeadlineWheel } from '../../rpc/timers.ts'
-import { packetTransport, type PacketConnection, type PacketTransport } from '../../transport/index.ts'
+import {
+  packetTransport,
+  type PacketConnection,
+  type PacketTransport,
+  type PeerCredentials,
+} from '../../transport/index.ts'
 import { readConnectionOptions, type ConnectionOptions, type ConnectionSettings } from './client-options.ts'
 import { statusError, textOf } from './failure.ts'
 import { PACKET_BYTES, RETRY_MAX_MS, RETRY_MIN_MS } from './limits.ts'
@@ -277,7 +282,11 @@ export class ClientConnection implements AsyncDisposable {
 
   /** A listener whose queue is full says so at once (rule F6): try until there is room, or no time left. */
   async #dial({ transport, platform }: Means): Promise<PacketConnection> {
-    const admits = this.#settings.trusts ?? (({ uid }) => uid === 0 || platform.isOurUid(uid))
+    const trusts = this.#settings.trusts ?? (({ uid }) => uid === 0 || platform.isOurUid(uid))
+    const admits = (server: PeerCredentials): true => {
+      if (trusts(server)) return true
+      throw notTrusted(this.socketPath, server)
+    }
     const end = platform.now() + this.#settings.connectTimeoutMs
     for (let pause = RETRY_MIN_MS; ; pause = Math.min(2 * pause, RETRY_MAX_MS)) {
       try {
@@ -369,6 +378,11 @@ export class ClientConnection implements AsyncDisposable {
   #over(): ConclaveError {
     return new ConclaveError('CLOSED', `The connection to ${this.socketPath} was closed: make a new one.`)
   }
+}
+
+function notTrusted(path: string, { uid, pid }: PeerCredentials): ConclaveError {
+  const text = `The server at ${path} runs as uid ${uid} (pid ${pid}) and is not trusted: allow it by the option \`trusts\`.`
+  return new ConclaveError('FORBIDDEN', text, { data: { path, uid, pid } })
 }
 
 function decodeAnswer(protobuf: Protobuf, { name, response: schema }: Method, body: Uint8Array): unknown {

@@ -388,7 +388,12 @@ describe('connecting', { skip: needsLinux }, () => {
   test('a server that is not trusted', async (t) => {
     const { path } = await serve(t)
     const client = new ClientConnection(path, { trusts: () => false })
-    await assert.rejects(client.connect(), is('FORBIDDEN'))
+    await assert.rejects(client.connect(), (error) => {
+      assert.ok(ConclaveError.is(error, 'FORBIDDEN'))
+      assert.match(error.message, /allow it by the option `trusts`/)
+      assert.deepEqual(error.data, { path, uid: process.geteuid?.(), pid: process.pid })
+      return true
+    })
   })
 })
 
