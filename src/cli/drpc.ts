@@ -72,7 +72,8 @@ async function call(given: Given, words: readonly string[], { out, signal }: Sur
     if (status === Status.UNKNOWN_MODULE || status === Status.UNKNOWN_METHOD) code = EXIT.notFound
     else if (status !== Status.SUCCESS) code = EXIT.error
     const answer = status === Status.SUCCESS ? explain(response.body) : undefined
-    if (given.has('json')) await out.json({ sequence: Number(sequence), status: statusName(status), body: answer })
+    if (given.has('json'))
+      await out.json({ sequence: numberOrText(sequence), status: statusName(status), body: answer })
     else await out.line(`${sequence} ${statusName(status)}${answer === undefined ? '' : ` ${textOf(answer)}`}`)
   }
   return code
@@ -103,7 +104,7 @@ async function serve(given: Given, words: readonly string[], { out, err, signal 
   if (path === undefined || words.length > 1 || !given.has('echo')) {
     throw new UsageError('It needs a socket and --echo: conclave drpc serve <socket> --echo.')
   }
-  const mode = Number.parseInt(given.text('mode') ?? '600', 8)
+  const mode = modeOf(given.text('mode') ?? '600')
   const server = new DomainSocketServer({ path, mode, onError: (error) => void err.line(printable(error.message)) })
   for (const id of ECHO_MODULES) server.registerModule(defineModule({ id, handleCall: (_method, body) => body }))
   await server.start()
@@ -134,7 +135,9 @@ async function say(out: Output, explained: Explained, json: boolean): Promise<vo
   const { header, call: asked, response, fault } = explained
   const message = asked ?? response
   const plain =
-    message === undefined ? undefined : { ...message, sequence: Number(message.sequence), body: hexOf(message.body) }
+    message === undefined
+      ? undefined
+      : { ...message, sequence: numberOrText(message.sequence), body: hexOf(message.body) }
   const name = explained.statusName
   if (json) return out.json({ header, [asked === undefined ? 'response' : 'call']: plain, statusName: name, fault })
   const chunk =
@@ -159,6 +162,11 @@ function textOf(answer: unknown): string {
   return typeof answer === 'string' ? answer : JSON.stringify(answer)
 }
 
+/** Beyond 2^53 a number of JSON would be another one. */
+function numberOrText(value: bigint): number | string {
+  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
+}
+
 function hexOf(body: Uint8Array): string {
   return Buffer.from(body.buffer, body.byteOffset, body.length).toString('hex')
 }
@@ -166,6 +174,11 @@ function hexOf(body: Uint8Array): string {
 function bytesOf(hex: string): Uint8Array {
   if (/^(?:[0-9a-f]{2})*$/i.test(hex)) return Buffer.from(hex, 'hex')
   throw new UsageError(`"${hex.slice(0, 40)}" is not hex: two digits a byte.`)
+}
+
+function modeOf(text: string): number {
+  if (/^[0-7]{3,4}$/.test(text)) return Number.parseInt(text, 8)
+  throw new UsageError(`--mode needs three octal digits, like 600, not "${text}".`)
 }
 
 function numberOf(word: string): number {

@@ -64,5 +64,14 @@ export class ConclaveError extends Error {
 
 /** An unknown thrown value as an `Error`, with its message kept. */
 export function asError(value: unknown): Error {
-  return value instanceof Error ? value : new Error(String(value))
+  return value instanceof Error ? value : new Error(asText(value))
+}
+
+/** Some objects can't be made text. */
+function asText(value: unknown): string {
+  try {
+    return String(value)
+  } catch {
+    return Object.prototype.toString.call(value)
+  }
 }

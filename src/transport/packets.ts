@@ -55,9 +55,13 @@ class SeqpacketTransport implements PacketTransport {
     const handle = this.#native.connectPackets(path)
     if (typeof handle === 'number') throw unreachable(path, handle)
     const peer = peerOf(this.#native, handle, path)
-    if (admits(peer)) return this.#connection(handle, peer)
-    this.#native.close(handle)
-    throw foreignPeer(path, 'listener', peer)
+    try {
+      if (!admits(peer)) throw foreignPeer(path, 'listener', peer)
+    } catch (error) {
+      this.#native.close(handle)
+      throw error
+    }
+    return this.#connection(handle, peer)
   }
 
   readonly #isOurs = (peer: PeerCredentials): boolean => this.#platform.isOurUid(peer.uid)

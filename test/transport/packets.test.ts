@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { ConclaveError } from '../../src/errors/index.ts'
 import { posixPlatform } from '../../src/platform/index.ts'
-import { native } from '../../src/platform/native.ts'
+import { native, type SocketHandle } from '../../src/platform/native.ts'
 import { packetSuite } from '../../src/testing/conformance/packets.ts'
 import { transportSuite } from '../../src/testing/conformance/transport.ts'
 import { MAX_PACKET_BYTES, packetTransport, type ConnectionHandlers } from '../../src/transport/index.ts'
@@ -96,6 +96,32 @@ test(
     addon.close(handle)
   },
 )
+
+test('a server that can’t be judged is left at once', { skip: needsLinux }, (t) => {
+  const path = join(temporaryDirectory(t), 's')
+  const listener = packetTransport().listen(path, { backlog: 1, onError: assert.fail, onConnection() {} })
+  t.after(() => listener.close())
+  const open = new Set<unknown>()
+  const addon = native()
+  const watched = {
+    ...addon,
+    connectPackets: (at: string) => {
+      const handle = addon.connectPackets(at)
+      open.add(handle)
+      return handle
+    },
+    close: (handle: SocketHandle) => {
+      open.delete(handle)
+      addon.close(handle)
+    },
+  }
+  const admits = (): boolean => {
+    assert.equal(open.size, 1)
+    throw new Error('who knows')
+  }
+  assert.throws(() => packetTransport(posixPlatform(), watched).connect(path, { admits }), /who knows/)
+  assert.equal(open.size, 0)
+})
 
 test('a stream socket at the path: DISCONNECTED with EPROTOTYPE', { skip: needsLinux }, (t) => {
   const path = join(temporaryDirectory(t), 's')

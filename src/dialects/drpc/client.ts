@@ -1,10 +1,15 @@
 import { resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import type { DescMessage } from '@bufbuild/protobuf'
 import { ConclaveError } from '../../errors/index.ts'
 import { posixPlatform, type Platform } from '../../platform/index.ts'
 import { DeadlineWheel } from '../../rpc/timers.ts'
-import { packetTransport, type PacketConnection, type PacketTransport } from '../../transport/index.ts'
+import {
+  packetTransport,
+  type PacketConnection,
+  type PacketTransport,
+  type PeerCredentials,
+} from '../../transport/index.ts'
 import { readConnectionOptions, type ConnectionOptions, type ConnectionSettings } from './client-options.ts'
 import { statusError, textOf } from './failure.ts'
 import { PACKET_BYTES, RETRY_MAX_MS, RETRY_MIN_MS } from './limits.ts'
@@ -78,11 +83,8 @@ export class ClientConnection implements AsyncDisposable {
    */
   async connect(): Promise<void> {
     if (this.#phase !== 'open') throw this.#over()
-    if (this.#link !== undefined) {
-      if (this.#link.isUp) return
-      // It is lost, and we have not heard yet.
-      this.#lost(new ConclaveError('DISCONNECTED', 'The server has closed the connection.'))
-    }
+    // It may be lost, and we have not heard yet: what the server said before is read first.
+    while (this.#link?.isUp === false) await turn()
     await this.#connecting
     // That may have been an attempt for calls that nobody waits for any more.
     if (this.#link === undefined) await this.#begin(() => this.#connect())
@@ -107,7 +109,8 @@ export class ClientConnection implements AsyncDisposable {
   /**
    * Calls a method by its definition. Its result is decoded.
    * @throws what `sendMsg` does; for any status but SUCCESS `FAILED`, `METHOD_NOT_FOUND`, `INVALID_PARAMS`,
-   * `INVALID_RESULT` or `PROTOCOL`, with its name in `reason` and its number in `data.status`
+   * `INVALID_RESULT` or `PROTOCOL`, with its name in `reason` and its number in `data.status`; `INVALID_PARAMS` for a
+   * request that can't be encoded, `INVALID_RESULT` for an answer that can't be decoded, both without a status
    */
   async call<Req extends Schema, Res extends Schema>(
     method: Method<Req, Res>,
@@ -121,8 +124,7 @@ export class ClientConnection implements AsyncDisposable {
       const text = `${method.name} (module ${method.module}, method ${method.id}) ended with ${statusName(response.status)}`
       throw statusError(response.status, `${text}: ${textOf(response.status)}`)
     }
-    const schema: DescMessage | undefined = method.response
-    return (schema === undefined ? response.body : decodeBody(protobuf, schema, response.body)) as Decoded<Res>
+    return decodeAnswer(protobuf, method, response.body) as Decoded<Res>
   }
 
   /** Takes no more calls, waits for those there are, then closes. Idempotent. */
@@ -146,6 +148,9 @@ export class ClientConnection implements AsyncDisposable {
     if (signal?.aborted === true) throw aborted(signal, 'not-committed')
     if (this.#phase !== 'open') throw this.#over()
     const { maxMessageBytes, maxPendingBytes, maxPendingCalls } = this.#settings
+    if (!(request.body instanceof Uint8Array)) {
+      throw new ConclaveError('INVALID_OPTION', 'The body of a call must be bytes, a Uint8Array.')
+    }
     if (request.body.length > maxMessageBytes) {
       const text = `A body of ${request.body.length} bytes is too long: at most ${maxMessageBytes} (maxMessageBytes).`
       throw new ConclaveError('TOO_LARGE', text)
@@ -205,7 +210,7 @@ export class ClientConnection implements AsyncDisposable {
       this.#waitingBytes -= call.bytes
       this.#send(link, call)
     }
-    if (this.pendingCalls === 0) this.#onQuiet?.()
+    this.#tellQuiet()
   }
 
   /** A call ended by itself. */
@@ -241,28 +246,47 @@ export class ClientConnection implements AsyncDisposable {
 
   /** One attempt at a time. */
   #begin(attempt: () => Promise<void>): Promise<void> {
-    return (this.#connecting ??= attempt().finally(() => (this.#connecting = undefined)))
+    return (this.#connecting ??= this.#attempt(attempt))
+  }
+
+  async #attempt(attempt: () => Promise<void>): Promise<void> {
+    try {
+      await attempt()
+    } catch (error) {
+      // Before the calls hear of it: who then calls again must not wait for this attempt.
+      this.#connecting = undefined
+      if (!this.#settings.reconnect) this.#failWaiting(error as ConclaveError)
+      throw error
+    } finally {
+      this.#connecting = undefined
+      // They came too late for this attempt, or it was none of theirs.
+      if (this.#link === undefined && this.#waiting.length > 0) void this.#reconnect()
+      this.#tellQuiet()
+    }
+  }
+
+  #tellQuiet(): void {
+    if (this.pendingCalls === 0) this.#onQuiet?.()
   }
 
   async #connect(): Promise<void> {
-    try {
-      const means = await this.#makeMeans()
-      const connection = await this.#dial(means)
-      if (this.#phase === 'closed') {
-        connection.close()
-        throw this.#over()
-      }
-      this.#link = this.#makeLink(connection, means)
-    } catch (error) {
-      if (!this.#settings.reconnect) this.#failWaiting(error as ConclaveError)
-      throw error
+    const means = await this.#makeMeans()
+    const connection = await this.#dial(means)
+    if (this.#phase === 'closed') {
+      connection.close()
+      throw this.#over()
     }
+    this.#link = this.#makeLink(connection, means)
     this.#pump()
   }
 
   /** A listener whose queue is full says so at once (rule F6): try until there is room, or no time left. */
   async #dial({ transport, platform }: Means): Promise<PacketConnection> {
-    const admits = this.#settings.trusts ?? (({ uid }) => uid === 0 || platform.isOurUid(uid))
+    const trusts = this.#settings.trusts ?? (({ uid }) => uid === 0 || platform.isOurUid(uid))
+    const admits = (server: PeerCredentials): true => {
+      if (trusts(server)) return true
+      throw notTrusted(this.socketPath, server)
+    }
     const end = platform.now() + this.#settings.connectTimeoutMs
     for (let pause = RETRY_MIN_MS; ; pause = Math.min(2 * pause, RETRY_MAX_MS)) {
       try {
@@ -300,7 +324,7 @@ export class ClientConnection implements AsyncDisposable {
     for (const call of link.underWay.values()) this.#fail(call, error)
     if (!this.#settings.reconnect) this.#failWaiting(error)
     else if (this.#waiting.length > 0) void this.#reconnect()
-    if (this.pendingCalls === 0) this.#onQuiet?.()
+    this.#tellQuiet()
   }
 
   #fail(call: PendingCall, { code, message, cause, data }: ConclaveError): void {
@@ -353,6 +377,21 @@ export class ClientConnection implements AsyncDisposable {
 
   #over(): ConclaveError {
     return new ConclaveError('CLOSED', `The connection to ${this.socketPath} was closed: make a new one.`)
+  }
+}
+
+function notTrusted(path: string, { uid, pid }: PeerCredentials): ConclaveError {
+  const text = `The server at ${path} runs as uid ${uid} (pid ${pid}) and is not trusted: allow it by the option \`trusts\`.`
+  return new ConclaveError('FORBIDDEN', text, { data: { path, uid, pid } })
+}
+
+function decodeAnswer(protobuf: Protobuf, { name, response: schema }: Method, body: Uint8Array): unknown {
+  const described: DescMessage | undefined = schema
+  if (described === undefined) return body
+  try {
+    return decodeBody(protobuf, described, body)
+  } catch (cause) {
+    throw new ConclaveError('INVALID_RESULT', `The answer of ${name} does not fit its schema.`, { cause })
   }
 }
 

@@ -56,7 +56,8 @@ export class Dispatcher {
           ? handleCall?.(call.method, call.body, context)
           : this.#run(protobuf, method, call.body, context)
       if (!isPromise(result)) return this.#succeeded(protobuf, method, result)
-      return result
+      // Anything may have a `then`; what it returns need not be a promise.
+      return Promise.resolve(result)
         .then((value) => this.#succeeded(protobuf, method, value))
         .catch((error) => this.#failed(error, context))
     } catch (error) {
@@ -87,6 +88,6 @@ export class Dispatcher {
   }
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
+function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }

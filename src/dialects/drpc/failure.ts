@@ -26,8 +26,12 @@ const TEXT: ReadonlyMap<number, string> = new Map<number, string>([
 /**
  * An error with a status of its own: what a handler throws to answer with it. The text stays at home: only the number
  * travels.
+ * @throws `INVALID_OPTION` for a number that is no int32: none other can travel
  */
 export function newFailure(status: Status, message: string = textOf(status)): ConclaveError {
+  if ((status | 0) !== status) {
+    throw new ConclaveError('INVALID_OPTION', `Status ${String(status)} must be a 32-bit integer.`)
+  }
   const error = statusError(status, message)
   Object.defineProperty(error, STATUS, { value: status })
   return error

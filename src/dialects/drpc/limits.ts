@@ -27,6 +27,8 @@ export const MESSAGE_TIMEOUT_MS = 30_000
 export const WRITE_TIMEOUT_MS = 30_000
 /** How long a session that ends waits for its peer to end too, so that the last answer is not lost. */
 export const LINGER_MS = 1000
+/** How often a session that is not read looks whether its peer is still there. */
+export const PEER_CHECK_MS = 1000
 /** How long `shutdown` waits for calls. Option `timeoutMs`. */
 export const DRAIN_TIMEOUT_MS = 5000
 

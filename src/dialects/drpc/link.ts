@@ -1,6 +1,6 @@
 import { ConclaveError } from '../../errors/index.ts'
 import type { PacketConnection } from '../../transport/index.ts'
-import { Assembler } from './chunks.ts'
+import { Assembler, bytesOf } from './chunks.ts'
 import { MAX_GIVEN_UP } from './limits.ts'
 import { NO_SEQUENCE, type MessageCodec, type Response } from './messages.ts'
 import type { PendingCall } from './pending.ts'
@@ -64,11 +64,19 @@ export class Link {
     return !this.#broken && this.#writer.idle
   }
 
-  /** @returns false when the server can't have seen any of it, and never will: the connection is breaking */
+  /**
+   * @returns false when the server can't have seen any of it, and never will: the connection is breaking
+   * @throws `TOO_LARGE`, `INVALID_OPTION`: nothing was sent
+   */
   send(call: PendingCall): boolean {
     const sequence = this.#sequence + 1n
     const { module, method, body } = call.request
     const message = this.#options.codec.encodeCall({ module, method, body, sequence })
+    const { maxMessageBytes } = this.#options
+    if (bytesOf(message) > maxMessageBytes) {
+      const text = `A call of ${bytesOf(message)} bytes is too long: at most ${maxMessageBytes} (maxMessageBytes).`
+      throw new ConclaveError('TOO_LARGE', text)
+    }
     const taken = this.#connection.takenBytes
     this.#writer.send(message)
     if (this.#connection.takenBytes === taken && this.#writer.idle) {

@@ -3,7 +3,7 @@ import type { DeadlineEntry, DeadlineWheel } from '../../rpc/timers.ts'
 import type { PacketConnection, PeerCredentials } from '../../transport/index.ts'
 import { Assembler, bytesOf, ChunkFault, type MessageParts } from './chunks.ts'
 import type { Ending } from './dispatcher.ts'
-import { LINGER_MS } from './limits.ts'
+import { LINGER_MS, PEER_CHECK_MS } from './limits.ts'
 import { NO_SEQUENCE, type Call, type MessageCodec } from './messages.ts'
 import { RunningCall } from './running-call.ts'
 import { Status } from './status.ts'
@@ -63,6 +63,8 @@ export class ServerSession implements Session {
     expired: () => this.#giveUp(late('The peer does not read its answers (writeTimeoutMs).')),
   }
   readonly #lingered: DeadlineEntry = { expired: () => this.close() }
+  /** Only those who read are told that the peer has left: the others must ask. */
+  readonly #unread: DeadlineEntry = { expired: () => this.#askForPeer() }
 
   constructor(id: number, connection: PacketConnection, host: SessionHost) {
     this.id = id
@@ -97,7 +99,7 @@ export class ServerSession implements Session {
     this.#state = 'draining'
     this.#host.wheel.remove(this.#messageLate)
     // Not read any more, rather than read and thrown away: the peer's own send tells it.
-    this.#connection.pause()
+    this.#stopReading()
     this.#pump()
   }
 
@@ -140,7 +142,7 @@ export class ServerSession implements Session {
     const { maxQueuedCalls, maxQueuedBytes } = this.#host.limits
     if (this.#queue.length >= maxQueuedCalls || this.#queuedBytes >= maxQueuedBytes) {
       this.#paused = true
-      this.#connection.pause()
+      this.#stopReading()
     }
   }
 
@@ -209,9 +211,24 @@ export class ServerSession implements Session {
     else if (this.#paused && this.#queue.length <= this.#host.limits.maxQueuedCalls / 2) this.#resume()
   }
 
+  #stopReading(): void {
+    this.#connection.pause()
+    this.#askLater()
+  }
+
   #resume(): void {
     this.#paused = false
+    this.#host.wheel.remove(this.#unread)
     this.#connection.resume()
+  }
+
+  #askLater(): void {
+    this.#host.wheel.add(this.#host.wheel.now() + PEER_CHECK_MS, this.#unread)
+  }
+
+  #askForPeer(): void {
+    if (this.#connection.peerState === 'closed') this.close()
+    else this.#askLater()
   }
 
   #end(): void {
@@ -223,6 +240,7 @@ export class ServerSession implements Session {
       if (!this.#writer.idle) return
     }
     this.#state = 'ending'
+    this.#host.wheel.remove(this.#unread)
     this.#connection.end()
     // What still comes is thrown away: closing over unread packets would take our answers back from the peer.
     this.#connection.resume()
@@ -253,7 +271,9 @@ export class ServerSession implements Session {
   #closed(error: Error | undefined): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    for (const entry of [this.#messageLate, this.#writeLate, this.#lingered]) this.#host.wheel.remove(entry)
+    for (const entry of [this.#messageLate, this.#writeLate, this.#lingered, this.#unread])
+      this.#host.wheel.remove(entry)
+    if (isTooLong(error)) this.#host.faulted(this, error)
     this.#writer.clear()
     this.#queue = []
     this.#queuedBytes = 0
@@ -277,6 +297,11 @@ export class ServerSession implements Session {
     this.#giveUp(new ConclaveError('OVERLOADED', text))
     return false
   }
+}
+
+/** A packet longer than any of ours: the connection has closed itself over it. */
+function isTooLong(error: Error | undefined): error is ConclaveError {
+  return ConclaveError.is(error) && (error.data as { readonly errno?: string } | undefined)?.errno === 'EMSGSIZE'
 }
 
 function late(text: string): ConclaveError {

@@ -40,7 +40,10 @@ export interface MethodDefinition<Req extends Schema = any, Res extends Schema =
   readonly request?: Req
   /** Without it the handler returns the bytes of the body. */
   readonly response?: Res
-  /** What it throws becomes a status: that of `newFailure()` and its relatives, FAILURE for all else. */
+  /**
+   * What it throws becomes a status: that of `newFailure()` and its relatives, FAILURE for all else. Bytes that it returns
+   * are not copied: leave them as they are.
+   */
   handle?(request: Decoded<Req>, context: CallContext): Encodable<Res> | Promise<Encodable<Res>>
 }
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { conclave, execute, NODE_FLAGS, ROOT, temporaryDirectory } from '../../support/index.ts'
 import { start } from '../../platform/support.ts'
-import { METHOD, MODULE, needsLinux, serve } from './support.ts'
+import { packetsOf } from '../../../src/dialects/drpc/chunks.ts'
+import { codec, METHOD, MODULE, needsLinux, serve } from './support.ts'
 
 const args = (...words: (string | number)[]): string[] => ['drpc', ...words.map(String)]
 
@@ -47,6 +48,8 @@ describe('conclave drpc call', { skip: needsLinux }, () => {
       ['call', path, 1, 1, '--hex', 'abc'],
       ['other'],
       ['serve', path],
+      ['serve', `${path}x`, '--echo', '--mode', '699'],
+      ['serve', `${path}x`, '--echo', '--mode', '0o600'],
     ]) {
       assert.equal((await conclave(t, args(...wrong))).code, 2, wrong.join(' '))
     }
@@ -112,6 +115,13 @@ describe('conclave drpc decode', () => {
       [second?.['response'], second?.['statusName']],
       [{ sequence: 5, status: 0, body: '6869' }, 'SUCCESS'],
     )
+  })
+
+  test('a sequence that no number of JSON can be is text', async (t) => {
+    const { head } = codec.encodeCall({ module: 1, method: 2, sequence: 2n ** 53n + 1n, body: new Uint8Array(0) })
+    const packet = Buffer.from(packetsOf(head)[0] as Uint8Array).toString('hex')
+    const { stdout } = await conclave(t, args('decode', '--json', packet))
+    assert.equal((JSON.parse(stdout) as { call: { sequence: unknown } }).call.sequence, '9007199254740993')
   })
 
   test('chunks, faults, and what is no hex', async (t) => {

@@ -2,11 +2,19 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, test } from 'node:test'
-import { ClientConnection, defineMethod, defineModule, Status } from '../../../src/dialects/drpc/index.ts'
+import { StringValueSchema } from '@bufbuild/protobuf/wkt'
+import {
+  ClientConnection,
+  defineMethod,
+  defineModule,
+  isFailure,
+  Status,
+  type Response,
+} from '../../../src/dialects/drpc/index.ts'
 import { packetsOf } from '../../../src/dialects/drpc/chunks.ts'
 import { MAX_GIVEN_UP } from '../../../src/dialects/drpc/limits.ts'
 import { ConclaveError, type Code } from '../../../src/errors/index.ts'
-import { packetTransport, type PacketConnection } from '../../../src/transport/index.ts'
+import { packetTransport, type PacketConnection, type PacketTransport } from '../../../src/transport/index.ts'
 import { defer, temporaryDirectory, until } from '../../support/index.ts'
 import { start } from '../../platform/support.ts'
 import {
@@ -87,6 +95,18 @@ describe('calls', { skip: needsLinux }, () => {
     assert.equal(client.isConnected, true)
   })
 
+  test('an answer that does not fit its schema is the fault of nobody’s params, and has no status', async (t) => {
+    const { path } = await serve(t)
+    const client = await dial(t, path)
+    const it = defineMethod({ id: METHOD.echo, response: StringValueSchema })
+    const { methods } = defineModule({ id: MODULE, methods: { it } })
+    await assert.rejects(client.call(methods.it, Uint8Array.of(0xff)), (error) => {
+      assert.ok(ConclaveError.is(error, 'INVALID_RESULT'))
+      assert.deepEqual([error.reason, error.data, isFailure(error)], [undefined, undefined, false])
+      return true
+    })
+  })
+
   test('deadlines: at work, and while it waits for its turn', async (t) => {
     const { path, gate } = await serve(t)
     const client = await dial(t, path, { timeoutMs: 50 })
@@ -119,7 +139,8 @@ describe('calls', { skip: needsLinux }, () => {
   })
 
   test('bounds: maxPendingCalls, maxPendingBytes, maxMessageBytes', async (t) => {
-    const { path, gate } = await serve(t)
+    const big = defineModule({ id: 12, methods: { big: defineMethod({ id: 1, handle: () => new Uint8Array(2000) }) } })
+    const { path, gate } = await serve(t, {}, big)
     const client = await dial(t, path, { maxPendingCalls: 3, maxPendingBytes: 100, maxMessageBytes: 1000 })
     const calls = [client.sendMsg(slow), client.sendMsg({ ...echo, body: pattern(60) })]
     await assert.rejects(client.sendMsg({ ...echo, body: pattern(60) }), is('OVERLOADED'))
@@ -129,8 +150,11 @@ describe('calls', { skip: needsLinux }, () => {
     gate.open()
     await Promise.all(calls)
     await assert.rejects(client.sendMsg({ ...echo, body: pattern(1001) }), is('TOO_LARGE'))
+    // The whole message counts, not its body alone: nothing was sent, the connection goes on.
+    await assert.rejects(client.sendMsg({ ...echo, body: pattern(992) }), is('TOO_LARGE'))
+    assert.equal((await client.sendMsg({ ...echo, body: pattern(991) })).status, Status.SUCCESS)
     // An answer over the cap: the server is not believed.
-    await assert.rejects(client.sendMsg({ ...echo, body: pattern(1000) }), is('TOO_LARGE', 'unknown'))
+    await assert.rejects(client.sendMsg({ module: 12, method: 1 }), is('TOO_LARGE', 'unknown'))
     assert.equal(client.isConnected, false)
   })
 
@@ -154,6 +178,7 @@ describe('calls', { skip: needsLinux }, () => {
     const client = await dial(t, path)
     await assert.rejects(client.sendMsg({ module: 2 ** 31, method: 1 }), is('INVALID_OPTION'))
     await assert.rejects(client.sendMsg(echo, { timeoutMs: -1 }), is('INVALID_OPTION'))
+    await assert.rejects(client.sendMsg({ ...echo, body: 'text' as unknown as Uint8Array }), is('INVALID_OPTION'))
     assert.equal((await client.sendMsg(echo)).status, Status.SUCCESS)
   })
 })
@@ -245,6 +270,85 @@ describe('connecting', { skip: needsLinux }, () => {
     await client.close()
   })
 
+  test('reconnect: who calls again as soon as a call has failed gets an attempt of his own', async (t) => {
+    let trusted = true
+    const { server, path } = await serve(t)
+    const client = await dial(t, path, { reconnect: true, trusts: () => trusted })
+    await server.shutdown()
+    await until(() => !client.isConnected, 'the end to be seen')
+    await serve(t, { path })
+    trusted = false
+    const again = client.sendMsg(echo).catch((error: unknown) => {
+      assert.ok(is('FORBIDDEN', 'not-committed')(error))
+      trusted = true
+      return client.sendMsg(echo, { timeoutMs: 5000 })
+    })
+    assert.equal((await again).status, Status.SUCCESS)
+  })
+
+  test('reconnect: a connect() that fails is not the last attempt for the calls that wait', async (t) => {
+    const { server, path } = await serve(t)
+    const real = packetTransport()
+    let onAttempt = (): void => {}
+    const transport: PacketTransport = {
+      listen: (...given) => real.listen(...given),
+      connect: (...given) => {
+        onAttempt()
+        return real.connect(...given)
+      },
+    }
+    const client = await dial(t, path, { reconnect: true, transport })
+    await server.shutdown()
+    await until(() => !client.isConnected, 'the end to be seen')
+    let call: Promise<Response> | undefined
+    onAttempt = () => {
+      call ??= client.sendMsg(echo, { timeoutMs: 5000 })
+    }
+    await assert.rejects(client.connect(), is('DISCONNECTED'))
+    await serve(t, { path })
+    assert.equal((await call)?.status, Status.SUCCESS)
+  })
+
+  test('reconnect: close ends when nothing waits any more, whatever became of it', async (t) => {
+    let trusted = true
+    const { server, path, gate } = await serve(t)
+    const client = await dial(t, path, { reconnect: true, trusts: () => trusted })
+    const sent = assert.rejects(client.sendMsg(slow), is('DISCONNECTED', 'unknown'))
+    const waiting = assert.rejects(client.sendMsg(echo), is('FORBIDDEN', 'not-committed'))
+    await until(() => gate.entered === 1, 'the handler at work')
+    let closed = false
+    const closing = client.close().then(() => (closed = true))
+    trusted = false
+    await server.shutdown({ drain: false })
+    await serve(t, { path })
+    await Promise.all([sent, waiting])
+    await until(() => closed, 'close to end')
+    await closing
+  })
+
+  test('connect after a loss that was not heard of yet: what the server said before is read first', async (t) => {
+    const path = join(temporaryDirectory(t), 's')
+    const accepted = new Promise<PacketConnection>((resolve) => {
+      const listener = packetTransport().listen(path, { backlog: 1, onError: assert.fail, onConnection: resolve })
+      t.after(() => listener.close())
+    })
+    const client = await dial(t, path)
+    const connection = await accepted
+    const answered = client.sendMsg(echo)
+    await new Promise<void>((resolve) => {
+      connection.handlers = { onData: () => resolve(), onEnd() {}, onDrain() {}, onClose() {} }
+    })
+    const packet = packetsOf(codec.encodeResponse({ sequence: 1n, status: 0 }).head)[0] as Uint8Array
+    connection.write(packet, 0, packet.length)
+    connection.close()
+    // Within the same turn.
+    assert.equal(client.isConnected, false)
+    const connecting = client.connect()
+    assert.equal((await answered).status, Status.SUCCESS)
+    await connecting
+    assert.equal(client.isConnected, true)
+  })
+
   test('connect again after a loss', async (t) => {
     const { server, path } = await serve(t)
     const client = await dial(t, path)
@@ -284,7 +388,12 @@ describe('connecting', { skip: needsLinux }, () => {
   test('a server that is not trusted', async (t) => {
     const { path } = await serve(t)
     const client = new ClientConnection(path, { trusts: () => false })
-    await assert.rejects(client.connect(), is('FORBIDDEN'))
+    await assert.rejects(client.connect(), (error) => {
+      assert.ok(ConclaveError.is(error, 'FORBIDDEN'))
+      assert.match(error.message, /allow it by the option `trusts`/)
+      assert.deepEqual(error.data, { path, uid: process.geteuid?.(), pid: process.pid })
+      return true
+    })
   })
 })
 

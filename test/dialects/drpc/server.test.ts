@@ -21,6 +21,7 @@ import {
   type Session,
 } from '../../../src/dialects/drpc/index.ts'
 import { ConclaveError, type Code } from '../../../src/errors/index.ts'
+import { MAX_QUEUED_CALLS, PACKET_BYTES } from '../../../src/dialects/drpc/limits.ts'
 import { native } from '../../../src/platform/native.ts'
 import { posixPlatform } from '../../../src/platform/index.ts'
 import { packetTransport } from '../../../src/transport/index.ts'
@@ -44,6 +45,24 @@ const is =
   (code: Code) =>
   (error: unknown): boolean =>
     ConclaveError.is(error, code)
+
+/** As libraries have them that are older than promises: what `then` returns is no Promise either. */
+class OtherPromise {
+  readonly #promise: Promise<unknown>
+
+  constructor(promise: Promise<unknown>) {
+    this.#promise = promise
+  }
+
+  // oxlint-disable-next-line unicorn/no-thenable -- that is the point
+  then(...given: Parameters<Promise<unknown>['then']>): OtherPromise {
+    return new OtherPromise(this.#promise.then(...given))
+  }
+
+  catch(...given: Parameters<Promise<unknown>['catch']>): OtherPromise {
+    return new OtherPromise(this.#promise.catch(...given))
+  }
+}
 
 describe('modules', { skip: needsLinux }, () => {
   const typed = defineModule({
@@ -110,6 +129,12 @@ describe('modules', { skip: needsLinux }, () => {
       [() => Promise.reject(newFailure(77)), 77],
       [() => Promise.reject(newFailure(Status.SUCCESS)), Status.FAILURE],
       [() => Promise.reject(newFailureWithMessage('text')), Status.FAILURE],
+      // Numbers that can't travel, and things that can't be made text.
+      [() => Promise.reject(newFailure(2 ** 40)), Status.FAILURE],
+      [async () => Promise.reject(newFailure(1.5)), Status.FAILURE],
+      [() => Promise.reject(Object.create(null)), Status.FAILURE],
+      [() => new OtherPromise(Promise.resolve(Buffer.from('ok'))), Status.SUCCESS],
+      [() => new OtherPromise(Promise.reject(unknownMethod())), Status.UNKNOWN_METHOD],
       // What another server said to the handler is no answer of its own.
       [() => Promise.reject(new ConclaveError('METHOD_NOT_FOUND', 'x', { data: { status: 4 } })), Status.FAILURE],
       [() => 'text', Status.FAILED_MARSHAL],
@@ -227,6 +252,26 @@ describe('order', { skip: needsLinux || needsPython }, () => {
     await until(() => errors.length === 1, 'the handler to be aborted')
     assert.ok(ConclaveError.is(errors[0], 'DISCONNECTED'))
   })
+
+  const more = callPackets({ sequence: 2n })[0] as string
+  for (const [when, leave] of [
+    ['has filled its queue', (peer: RawPeer) => peer.send(...Array<string>(MAX_QUEUED_CALLS).fill(more))],
+    ['has sent a faulty packet', (peer: RawPeer) => peer.send('010203')],
+    ['has ended its side', (peer: RawPeer) => peer.shutdown()],
+  ] as const) {
+    test(`PEER_CHECK_MS: also one that ${when}, and is not read any more`, async (t) => {
+      const { server, path, gate, errors } = await serve(t)
+      const peer = await RawPeer.start(t, 'client', path)
+      await peer.send(...callPackets({ method: METHOD.slow }))
+      await until(() => gate.entered === 1, 'the handler at work')
+      await leave(peer)
+      // Whatever it sent is read, or it is not read any more.
+      await stillServes(t, path)
+      peer.kill()
+      await until(() => errors.some(is('DISCONNECTED')), 'the handler to be aborted')
+      await until(() => server.sessions.size === 0, 'the session to end')
+    })
+  }
 
   test('what was right before a fault is answered before the session ends', async (t) => {
     const { path, gate } = await serve(t)
@@ -352,6 +397,18 @@ describe('bounds', { skip: needsLinux || needsPython }, () => {
     await peer.send('010203')
     assert.equal(await peer.receive(), 'EOF')
     await until(() => server.sessions.size === 0, 'the session to end')
+  })
+
+  test('PACKET_BYTES: a longer packet ends its session, and is told', async (t) => {
+    const { server, path, errors } = await serve(t)
+    const peer = await RawPeer.start(t, 'client', path)
+    await peer.send('00'.repeat(PACKET_BYTES + 1))
+    await until(() => server.sessions.size === 0, 'the session to end')
+    assert.deepEqual(
+      errors.map((error) => ConclaveError.is(error) && error.data),
+      [{ errno: 'EMSGSIZE' }],
+    )
+    await stillServes(t, path)
   })
 
   test('100 sessions at once, each with its own answers', async (t) => {
