@@ -81,8 +81,11 @@ export type Handler<M, Context> = (
     ? T | Promise<T>
     : never
 
-/** Handlers for some of a contract's methods; a member offers those that it gives. */
-export type HandlersOf<C, Context> = { readonly [K in Name<Methods<C>>]?: Handler<Methods<C>[K], Context> }
+/** Handlers for some of a contract's methods; a member offers those that it gives. A contract of no methods leaves them open. */
+export type HandlersOf<C, Context> =
+  string extends Name<Methods<C>>
+    ? AnyHandlersOf<Context>
+    : { readonly [K in Name<Methods<C>>]?: Handler<Methods<C>[K], Context> }
 
 /** Handlers without a contract: their types are what callers see. */
 export type AnyHandlersOf<Context> = Readonly<Record<string, (params: any, ctx: Context) => unknown>>

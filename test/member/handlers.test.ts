@@ -194,9 +194,9 @@ describe('a contract', () => {
     const place = memory(t)
     const member = await joined(t, place, {
       contract: defineContract({ events: { saved: { data: z.object({ id: z.number() }) } } }),
-      methods: { any: (x: unknown) => x } as object,
+      methods: { any: (x: unknown) => x },
     })
-    assert.equal(await member.with().call('any', 1), 1)
+    assert.equal(await member.call('any', 1), 1)
     await assert.rejects(member.publish('saved', { id: 'x' } as never), code('INVALID_PARAMS'))
   })
 

@@ -141,6 +141,28 @@ async function withoutAContract(): Promise<void> {
   }
 }
 
+async function aContractOfEventsOnly(): Promise<void> {
+  // The section that is left out stays open: any name, unknown values.
+  const events = defineContract({ events: { 'a.b': { data: z.string() } } })
+  const member = await join('.', {
+    contract: events,
+    methods: {
+      greet: (name: string, ctx) => {
+        void ctx.member.publish('a.b', name)
+        return `hello ${name}`
+      },
+    },
+  })
+  same<Equal<typeof member, Member<typeof events>>>()
+  const greeting = await member.call('greet', 'Ada')
+  same<Equal<typeof greeting, unknown>>()
+  member.offer({ later: () => 1 })
+  // @ts-expect-error no function
+  member.offer({ later: 1 })
+  const any: Member = member
+  void any
+}
+
 async function options(): Promise<void> {
   // @ts-expect-error misspelt
   await join('.', { nam: 'editor' })
@@ -160,4 +182,4 @@ async function options(): Promise<void> {
 }
 
 // Nothing here is run.
-void [atTheCaller, atTheHandler, withoutAContract, options]
+void [atTheCaller, atTheHandler, withoutAContract, aContractOfEventsOnly, options]
