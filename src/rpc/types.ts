@@ -96,7 +96,7 @@ export type InferredParams<P> = 0 extends 1 & P ? unknown : unknown extends P ? 
 /** The methods section of a contract, read off handlers. */
 export type InferredMethods<M> = {
   readonly [K in keyof M as string extends K ? never : K]: M[K] extends (params: infer P, ...rest: any) => infer R
-    ? R extends AsyncGenerator<infer Y, infer T, any>
+    ? Awaited<R> extends AsyncIterable<infer Y, infer T, any>
       ? { readonly params: Schema<InferredParams<P>>; readonly yields: Schema<Y>; readonly result: Schema<T> }
       : { readonly params: Schema<InferredParams<P>>; readonly result: Schema<Awaited<R>> }
     : never
