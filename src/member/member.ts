@@ -15,7 +15,7 @@ import { CLOSE_TIMEOUT_MS, INSPECT_TIMEOUT_MS } from './limits.ts'
 import { ListenerTurns, throwUncaught } from './listening.ts'
 import { MemberStream } from './member-stream.ts'
 import { notifyMany } from './notify.ts'
-import { deadlineOf, signalOf, specOf, targetOf, type Scope } from './scope.ts'
+import { checkTimeout, deadlineOf, manyOf, signalOf, specOf, targetOf, type Scope } from './scope.ts'
 import { StatusFeed } from './status-feed.ts'
 import { EventSubscription } from './subscription.ts'
 import type { Member, Snapshot } from './types.ts'
@@ -114,13 +114,16 @@ export class MemberView {
     options: GatherOptions = {},
   ): AsyncGenerator<Reply<unknown>, void, undefined> {
     const { to, want = Infinity, signal, timeoutMs = GATHER_TIMEOUT_MS } = options
+    if (typeof want !== 'number' || !(want >= 0)) {
+      throw new ConclaveError('INVALID_OPTION', 'want must be a number of at least 0.')
+    }
     const request = this.#request(method, params, { signal }, timeoutMs)
-    return gather(this.#engine, { ...request, to, want, signal: request.signal })
+    return gather(this.#engine, { ...request, to: manyOf(to), want, signal: request.signal })
   }
 
   async notify(method: string, params?: unknown, options: NotifyOptions = {}): Promise<void> {
     const { to } = options
-    if (isMany(to)) await notifyMany(this.#engine, to, this.#request(method, params, {}, CALL_TIMEOUT_MS))
+    if (isMany(to)) await notifyMany(this.#engine, manyOf(to)!, this.#request(method, params, {}, CALL_TIMEOUT_MS))
     else await this.#engine.notify(this.#request(method, params, { to }, CALL_TIMEOUT_MS))
   }
 
@@ -213,10 +216,11 @@ export class MemberView {
     return { workspace: this.#engine.workspace, ...snapshot, counters }
   }
 
-  close(options: Wait = {}): Promise<void> {
+  async close(options: Wait = {}): Promise<void> {
     const { timeoutMs = CLOSE_TIMEOUT_MS, signal } = options
+    checkTimeout(timeoutMs)
     const { database } = this.#own
-    return this.#engine.close({ timeoutMs, signal, first: () => database?.close(this.#engine.now() + timeoutMs) })
+    await this.#engine.close({ timeoutMs, signal, first: () => database?.close(this.#engine.now() + timeoutMs) })
   }
 
   abort(reason?: unknown): void {

@@ -492,6 +492,14 @@ onBoth('close drains, is idempotent, and says why', async (t, place) => {
 })
 
 describe('close', () => {
+  test('time that is no number is refused: it would never be over', async (t) => {
+    const [member] = await several(t, memory(t), 1)
+    for (const timeoutMs of [NaN, -1, '5', null]) {
+      await assert.rejects(member!.close({ timeoutMs: timeoutMs as never }), code('INVALID_OPTION'))
+    }
+    assert.equal(member!.role, 'primary')
+  })
+
   test('gives up what is left when its time is over', async (t) => {
     const [first, second] = await several(t, memory(t), 2, () => ({ methods: { hang: () => new Promise(() => {}) } }))
     const call = assert.rejects(first!.call('hang', 1, { to: { id: second!.id } }), code('CALLEE_LOST'))
