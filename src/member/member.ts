@@ -220,7 +220,10 @@ export class MemberView {
     const { timeoutMs = CLOSE_TIMEOUT_MS, signal } = options
     checkTimeout(timeoutMs)
     const { database } = this.#own
-    await this.#engine.close({ timeoutMs, signal, first: () => database?.close(this.#engine.now() + timeoutMs) })
+    const first = (): Promise<void> | undefined => database?.close(this.#engine.now() + timeoutMs)
+    const closed = this.#engine.close({ timeoutMs, signal, first })
+    // The end waits for the handler that asks for it by its context.
+    if (this.#scope?.signal === undefined) await closed
   }
 
   abort(reason?: unknown): void {

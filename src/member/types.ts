@@ -153,7 +153,10 @@ export interface Member<C = Open> extends AsyncDisposable {
   status(): AsyncIterableIterator<Status>
   /** What `conclave status --json` prints. */
   inspect(): Promise<Snapshot>
-  /** Drain, stop, hand over; idempotent; 5 s. */
+  /**
+   * Drain, stop, hand over; idempotent; 5 s. By `ctx.member` it resolves at once: the end waits for the handler. One that
+   * awaits the close of its member by another way waits for itself, until the time is up.
+   */
   close(options?: Wait): Promise<void>
   /** Now: pending calls settle as `ABORTED`. Idempotent. */
   abort(reason?: unknown): void

@@ -19,7 +19,7 @@ export interface Wait {
 export interface CallOptions extends Wait {
   /** Default: as the method's contract or its offer says, else the primary. */
   readonly to?: To | undefined
-  /** Default: as the method's contract or its offer says, else false. */
+  /** Default: as the method's contract says, else false. */
   readonly idempotent?: boolean | undefined
 }
 

@@ -43,6 +43,17 @@ describe('A13: what was taken is finished', () => {
     }
   })
 
+  onBoth('a handler that closes its own member is not waited for by itself', async (t, place) => {
+    const stop = (_: unknown, { member }: Context): Promise<void> => member.close({ timeoutMs: 2 ** 30 })
+    const first = await joined(t, place, { name: 'first', methods: { stop } })
+    const second = await joined(t, place, { name: 'second', methods: { stop } })
+    const third = await joined(t, place, {})
+    for (const [name, member] of Object.entries({ second, first })) {
+      assert.equal(await third.call('stop', undefined, { to: { name } }), undefined)
+      assert.deepEqual(await member.closed, { type: 'closed' })
+    }
+  })
+
   test('and writes to the database', async (t) => {
     const folder = workspace(t)
     const gate = new Gate()
