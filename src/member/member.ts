@@ -1,7 +1,7 @@
 import type { CloseReason, Engine, EngineCall } from '../engine/engine.ts'
 import { ConclaveError } from '../errors/index.ts'
 import type { Event, PublishOptions, SubscribeOptions } from '../events/types.ts'
-import { encodeBody } from '../rpc/body.ts'
+import { takeBody } from '../rpc/body.ts'
 import type { Contract } from '../rpc/contract.ts'
 import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
 import type { CallOptions, GatherOptions, NotifyOptions, OfferOptions, Reply, To, ToMany, Wait } from '../rpc/types.ts'
@@ -168,12 +168,7 @@ export class MemberView {
             : `The schema of ${topic} is asynchronous, which would change the order of events: use a synchronous one.`
         throw new ConclaveError('INVALID_OPTION', text)
       }
-      return this.#engine.publish(
-        topic,
-        encodeBody(value, `The data of ${topic}`),
-        this.#scope !== undefined,
-        sensitive,
-      )
+      return this.#engine.publish(topic, takeBody(value, `The data of ${topic}`), this.#scope !== undefined, sensitive)
     } catch (error) {
       this.#own.refusedPublishes++
       const refused = Promise.reject<number>(error as Error)
@@ -251,7 +246,7 @@ export class MemberView {
     const spec = specOf(this.#contract, method)
     return {
       method,
-      body: encodeBody(params, `The params of ${method}`),
+      body: takeBody(params, `The params of ${method}`),
       target: targetOf(options.to ?? spec?.to),
       deadline: deadlineOf(this.#engine, timeoutMs, this.#scope),
       idempotent: options.idempotent ?? spec?.idempotent,

@@ -29,6 +29,14 @@ export function encodeBody(
   return text
 }
 
+/**
+ * As `encodeBody`, of what may wait here and be sent more than once: an array of bytes is its maker's, who may go on
+ * writing to it.
+ */
+export function takeBody(value: unknown, what: string): Body {
+  return value instanceof Uint8Array ? new Uint8Array(value) : encodeBody(value, what)
+}
+
 /** @throws `PROTOCOL` when the text is not JSON */
 export function decodeBody(frame: Frame): unknown {
   if ((frame.flags & FLAG.RAW) !== 0) return frame.takeBody()
