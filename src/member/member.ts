@@ -216,9 +216,8 @@ export class MemberView {
     checkTimeout(timeoutMs)
     const { database } = this.#own
     const first = (): Promise<void> | undefined => database?.close(this.#engine.now() + timeoutMs)
-    const closed = this.#engine.close({ timeoutMs, signal, first })
-    // The end waits for the handler that asks for it by its context.
-    if (this.#scope?.signal === undefined) await closed
+    const byHandler = this.#scope?.signal !== undefined
+    await this.#engine.close({ timeoutMs, signal, first, byHandler })
   }
 
   abort(reason?: unknown): void {

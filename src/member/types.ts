@@ -154,8 +154,9 @@ export interface Member<C = Open> extends AsyncDisposable {
   /** What `conclave status --json` prints. */
   inspect(): Promise<Snapshot>
   /**
-   * Drain, stop, hand over; idempotent; 5 s. By `ctx.member` it resolves at once: the end waits for the handler. One that
-   * awaits the close of its member by another way waits for itself, until the time is up.
+   * Drain, stop, hand over; idempotent; 5 s. By a handler's `ctx.member` it resolves when all other handlers have ended: the
+   * end itself waits for this one. What awaits it by another way inside a handler, or inside `whilePrimary`, waits for
+   * itself, until the time is up.
    */
   close(options?: Wait): Promise<void>
   /** Now: pending calls settle as `ABORTED`. Idempotent. */
