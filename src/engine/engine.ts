@@ -142,6 +142,8 @@ export interface CloseOptions {
   readonly signal?: AbortSignal | undefined
   /** What is still sent, as nested requests, before the drain begins. Never rejects, and takes no longer than it may. */
   readonly first?: (() => Promise<void> | undefined) | undefined
+  /** Asked for by a handler of this member, for which the end waits: the promise settles when only such handlers run. */
+  readonly byHandler?: boolean | undefined
 }
 
 /**

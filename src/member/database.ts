@@ -45,8 +45,8 @@ export interface Database<C> {
   /** The procedures. @throws (rejects) `METHOD_NOT_FOUND` when the primary has none of this name */
   readonly writes: {
     readonly [K in Name<Writes<C>>]: (
-      ...args: Args<Writes<C>[K] extends { readonly params: infer P } ? In<P> : undefined, WriteOptions>
-    ) => Promise<Writes<C>[K] extends { readonly result: infer R } ? Out<R> : void>
+      ...args: Args<Writes<C>[K] extends { readonly params: infer P } ? In<P> : Unsaid<C, any, undefined>, WriteOptions>
+    ) => Promise<Writes<C>[K] extends { readonly result: infer R } ? Out<R> : Unsaid<C, unknown, void>>
   }
   /** One statement, in a transaction of its own. @throws (rejects) `CONFLICT` for a constraint, `OVERLOADED`, `NO_DATABASE` */
   run<Row = unknown>(sql: string, params?: readonly SqlValue[], options?: WriteOptions): Promise<RunResult<Row>>
@@ -67,17 +67,23 @@ export interface Database<C> {
   outcome(key: string): Promise<'committed' | 'not-committed' | 'unknown'>
 }
 
+/** What a write without a schema takes or gives: nothing, but where the contract says nothing of writes. */
+type Unsaid<C, Anything, Nothing> = string extends Name<Writes<C>> ? Anything : Nothing
+
 type NotAPromise = void | null | string | number | bigint | boolean | (object & { readonly then?: never })
 
 /** Procedures without a contract. They are synchronous: a returned promise is a type error. */
 export type AnyWrites = Readonly<Record<string, (tx: Tx, params: any) => NotAPromise>>
 
-export type WriteHandlers<C> = {
-  readonly [K in Name<Writes<C>>]: (
-    tx: Tx,
-    params: Writes<C>[K] extends { readonly params: infer P } ? Out<P> : undefined,
-  ) => Writes<C>[K] extends { readonly result: infer R } ? In<R> : void
-}
+export type WriteHandlers<C> =
+  string extends Name<Writes<C>>
+    ? AnyWrites
+    : {
+        readonly [K in Name<Writes<C>>]: (
+          tx: Tx,
+          params: Writes<C>[K] extends { readonly params: infer P } ? Out<P> : undefined,
+        ) => Writes<C>[K] extends { readonly result: infer R } ? In<R> : void
+      }
 
 /** The writes section of a contract, read off procedures. */
 export type InferredWrites<W> = {

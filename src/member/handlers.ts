@@ -1,5 +1,5 @@
 import type { MethodSpec } from '../rpc/contract.ts'
-import type { RequestHandler } from '../rpc/dispatcher.ts'
+import { isAsyncIterable, type RequestHandler } from '../rpc/dispatcher.ts'
 import type { IncomingRequest } from '../rpc/run.ts'
 import type { MemberRef } from '../wire/peers.ts'
 import { validate, type Checkpoint } from '../wire/validate.ts'
@@ -66,7 +66,7 @@ export function requestHandler(
   const result: Checkpoint = { code: 'INVALID_RESULT', what: `The result of ${name}`, sensitive }
   const item: Checkpoint = { code: 'INVALID_RESULT', what: `An item of ${name}`, sensitive }
   const checked = (value: unknown): unknown => {
-    if (isAsyncIterator(value)) return checkedItems(value, spec, item, result)
+    if (isAsyncIterable(value)) return checkedItems(value, spec, item, result)
     return isPromise(value) ? value.then(checked) : answer(spec, value, result)
   }
   return (request) => {
@@ -76,11 +76,12 @@ export function requestHandler(
 }
 
 async function* checkedItems(
-  items: AsyncIterator<unknown>,
+  iterable: AsyncIterable<unknown>,
   spec: MethodSpec,
   item: Checkpoint,
   result: Checkpoint,
 ): AsyncGenerator<unknown, unknown, undefined> {
+  const items = iterable[Symbol.asyncIterator]()
   let ended = false
   try {
     for (;;) {
@@ -101,8 +102,4 @@ function answer(spec: MethodSpec, value: unknown, at: Checkpoint): unknown {
 
 export function isPromise(value: unknown): value is Promise<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-}
-
-function isAsyncIterator(value: unknown): value is AsyncIterator<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value && 'next' in value
 }

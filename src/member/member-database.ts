@@ -300,5 +300,5 @@ function noDatabase(engine: Engine, cause: ConclaveError): ConclaveError {
   const { primary } = engine
   const who = primary === undefined ? 'The primary' : `${primary.name} (pid ${primary.pid}), which is primary,`
   const text = `${who} brings no database: let it join with the same \`database\` option.`
-  return new ConclaveError('NO_DATABASE', text, { cause, outcome: 'not-committed' })
+  return new ConclaveError('NO_DATABASE', text, { cause, outcome: cause.outcome ?? 'not-committed' })
 }

@@ -1,7 +1,7 @@
 import type { CloseReason, Engine, EngineCall } from '../engine/engine.ts'
 import { ConclaveError } from '../errors/index.ts'
 import type { Event, PublishOptions, SubscribeOptions } from '../events/types.ts'
-import { encodeBody } from '../rpc/body.ts'
+import { takeBody } from '../rpc/body.ts'
 import type { Contract } from '../rpc/contract.ts'
 import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
 import type { CallOptions, GatherOptions, NotifyOptions, OfferOptions, Reply, To, ToMany, Wait } from '../rpc/types.ts'
@@ -15,7 +15,7 @@ import { CLOSE_TIMEOUT_MS, INSPECT_TIMEOUT_MS } from './limits.ts'
 import { ListenerTurns, throwUncaught } from './listening.ts'
 import { MemberStream } from './member-stream.ts'
 import { notifyMany } from './notify.ts'
-import { deadlineOf, signalOf, specOf, targetOf, type Scope } from './scope.ts'
+import { checkTimeout, deadlineOf, manyOf, signalOf, specOf, targetOf, type Scope } from './scope.ts'
 import { StatusFeed } from './status-feed.ts'
 import { EventSubscription } from './subscription.ts'
 import type { Member, Snapshot } from './types.ts'
@@ -114,13 +114,16 @@ export class MemberView {
     options: GatherOptions = {},
   ): AsyncGenerator<Reply<unknown>, void, undefined> {
     const { to, want = Infinity, signal, timeoutMs = GATHER_TIMEOUT_MS } = options
+    if (typeof want !== 'number' || !(want >= 0)) {
+      throw new ConclaveError('INVALID_OPTION', 'want must be a number of at least 0.')
+    }
     const request = this.#request(method, params, { signal }, timeoutMs)
-    return gather(this.#engine, { ...request, to, want, signal: request.signal })
+    return gather(this.#engine, { ...request, to: manyOf(to), want, signal: request.signal })
   }
 
   async notify(method: string, params?: unknown, options: NotifyOptions = {}): Promise<void> {
     const { to } = options
-    if (isMany(to)) await notifyMany(this.#engine, to, this.#request(method, params, {}, CALL_TIMEOUT_MS))
+    if (isMany(to)) await notifyMany(this.#engine, manyOf(to)!, this.#request(method, params, {}, CALL_TIMEOUT_MS))
     else await this.#engine.notify(this.#request(method, params, { to }, CALL_TIMEOUT_MS))
   }
 
@@ -165,12 +168,7 @@ export class MemberView {
             : `The schema of ${topic} is asynchronous, which would change the order of events: use a synchronous one.`
         throw new ConclaveError('INVALID_OPTION', text)
       }
-      return this.#engine.publish(
-        topic,
-        encodeBody(value, `The data of ${topic}`),
-        this.#scope !== undefined,
-        sensitive,
-      )
+      return this.#engine.publish(topic, takeBody(value, `The data of ${topic}`), this.#scope !== undefined, sensitive)
     } catch (error) {
       this.#own.refusedPublishes++
       const refused = Promise.reject<number>(error as Error)
@@ -213,10 +211,13 @@ export class MemberView {
     return { workspace: this.#engine.workspace, ...snapshot, counters }
   }
 
-  close(options: Wait = {}): Promise<void> {
+  async close(options: Wait = {}): Promise<void> {
     const { timeoutMs = CLOSE_TIMEOUT_MS, signal } = options
+    checkTimeout(timeoutMs)
     const { database } = this.#own
-    return this.#engine.close({ timeoutMs, signal, first: () => database?.close(this.#engine.now() + timeoutMs) })
+    const first = (): Promise<void> | undefined => database?.close(this.#engine.now() + timeoutMs)
+    const byHandler = this.#scope?.signal !== undefined
+    await this.#engine.close({ timeoutMs, signal, first, byHandler })
   }
 
   abort(reason?: unknown): void {
@@ -244,7 +245,7 @@ export class MemberView {
     const spec = specOf(this.#contract, method)
     return {
       method,
-      body: encodeBody(params, `The params of ${method}`),
+      body: takeBody(params, `The params of ${method}`),
       target: targetOf(options.to ?? spec?.to),
       deadline: deadlineOf(this.#engine, timeoutMs, this.#scope),
       idempotent: options.idempotent ?? spec?.idempotent,

@@ -65,6 +65,7 @@ export function checkOptions(options: JoinOptions<Contract, Record<string, unkno
     limits = {},
   } = options
   const { minVersion = version } = options
+  if (options.app !== undefined && typeof options.app !== 'string') throw invalid('app must be a string.')
   if (typeof name !== 'string' || name === '' || name.length > MAX_MEMBER_NAME || /\p{Cc}/u.test(name)) {
     throw invalid(`name must be 1 to ${MAX_MEMBER_NAME} characters without control characters.`)
   }

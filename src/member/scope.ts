@@ -2,7 +2,7 @@ import type { Engine } from '../engine/engine.ts'
 import { TO_ANY, TO_DEFAULT, TO_PRIMARY, type Target } from '../rpc/address.ts'
 import type { Contract, MethodSpec } from '../rpc/contract.ts'
 import { ConclaveError } from '../errors/index.ts'
-import type { To } from '../rpc/types.ts'
+import type { To, ToMany } from '../rpc/types.ts'
 import { TARGET } from '../wire/frame.ts'
 
 /** What the requests of a handler inherit from the call it serves. They are part of it: a closing member still makes them. */
@@ -33,10 +33,25 @@ export function targetOf(to: To | undefined): Target {
   throw new ConclaveError('INVALID_OPTION', 'to must be "primary", "any", { id } or { name }.')
 }
 
+/** @throws `INVALID_OPTION` */
+export function manyOf(to: ToMany | undefined): ToMany | undefined {
+  if (to === undefined || to === 'all' || to === 'others') return to
+  if (typeof to === 'object' && to !== null) {
+    if ('name' in to && isName(to.name)) return to
+    if ('ids' in to && Array.isArray(to.ids) && to.ids.every(isName)) return { ids: [...new Set(to.ids)] }
+  }
+  throw new ConclaveError('INVALID_OPTION', 'to must be "all", "others", { name } or { ids }.')
+}
+
+/** @throws `INVALID_OPTION` */
+export function checkTimeout(timeoutMs: number): void {
+  if (typeof timeoutMs === 'number' && timeoutMs >= 0) return
+  throw new ConclaveError('INVALID_OPTION', 'timeoutMs must be a number of at least 0.')
+}
+
 /** The earlier of one's own patience and that of the call one serves. */
 export function deadlineOf(engine: Engine, timeoutMs: number, scope: Scope | undefined): number {
-  if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))
-    throw new ConclaveError('INVALID_OPTION', 'timeoutMs must be a number of at least 0.')
+  checkTimeout(timeoutMs)
   return Math.min(engine.now() + timeoutMs, scope?.deadline ?? Infinity)
 }
 

@@ -153,7 +153,11 @@ export interface Member<C = Open> extends AsyncDisposable {
   status(): AsyncIterableIterator<Status>
   /** What `conclave status --json` prints. */
   inspect(): Promise<Snapshot>
-  /** Drain, stop, hand over; idempotent; 5 s. */
+  /**
+   * Drain, stop, hand over; idempotent; 5 s. By a handler's `ctx.member` it resolves when all other handlers have ended: the
+   * end itself waits for this one. What awaits it by another way inside a handler, or inside `whilePrimary`, waits for
+   * itself, until the time is up.
+   */
   close(options?: Wait): Promise<void>
   /** Now: pending calls settle as `ABORTED`. Idempotent. */
   abort(reason?: unknown): void

@@ -6,9 +6,14 @@ export type Body = string | Uint8Array | undefined
 
 /**
  * @param what names the value in the error
- * @throws `INVALID_PARAMS` for what JSON can't hold: a cycle, a bigint, a function
+ * @param code whose fault it is: the caller's, or the handler's
+ * @throws that code for what JSON can't hold: a cycle, a bigint, a function
  */
-export function encodeBody(value: unknown, what: string): Body {
+export function encodeBody(
+  value: unknown,
+  what: string,
+  code: 'INVALID_PARAMS' | 'INVALID_RESULT' = 'INVALID_PARAMS',
+): Body {
   if (value === undefined) return undefined
   if (value instanceof Uint8Array) return value
   let text: string | undefined
@@ -16,12 +21,20 @@ export function encodeBody(value: unknown, what: string): Body {
     text = JSON.stringify(value)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause)
-    throw new ConclaveError('INVALID_PARAMS', `${what} can't be sent as JSON: ${why}`, { cause })
+    throw new ConclaveError(code, `${what} can't be sent as JSON: ${why}`, { cause })
   }
   if (text === undefined) {
-    throw new ConclaveError('INVALID_PARAMS', `${what} can't be sent as JSON: it is a ${typeof value}.`)
+    throw new ConclaveError(code, `${what} can't be sent as JSON: it is a ${typeof value}.`)
   }
   return text
+}
+
+/**
+ * As `encodeBody`, of what may wait here and be sent more than once: an array of bytes is its maker's, who may go on
+ * writing to it.
+ */
+export function takeBody(value: unknown, what: string): Body {
+  return value instanceof Uint8Array ? new Uint8Array(value) : encodeBody(value, what)
 }
 
 /** @throws `PROTOCOL` when the text is not JSON */

@@ -290,7 +290,7 @@ export class Caller {
       this.#unsend(call)
     } else if (bySwitchboard && error.code === 'CALLEE_LOST' && call.repeatable && this.#wheel.now() < call.deadline) {
       this.#repeat(call)
-    } else this.#fail(call, error)
+    } else this.#fail(call, call.attempt > 1 && error.outcome === 'not-committed' ? doubtful(error) : error)
   }
 
   readonly #expired = (call: PendingCall): void => {
@@ -341,6 +341,12 @@ export class Caller {
     if (call.onAbort !== undefined) call.spec.signal?.removeEventListener('abort', call.onAbort)
     if (this.#closed === undefined) this.#sendWaiting()
   }
+}
+
+/** Who refuses a repeat knows nothing of the attempt that was lost. */
+function doubtful({ code, message, key, reason, data }: ConclaveError): ConclaveError {
+  const text = `${message} An earlier attempt was lost; whether it took effect is unknown.`
+  return new ConclaveError(code, text, { outcome: 'unknown', key, reason, data })
 }
 
 function aborted(

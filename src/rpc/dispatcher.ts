@@ -16,7 +16,7 @@ import {
 import { Peer, Run, type IncomingRequest } from './run.ts'
 import type { DeadlineWheel } from './timers.ts'
 
-/** What the rooms above make of a user's handler: it may return a value, a promise or an async iterator. */
+/** What the rooms above make of a user's handler: it may return a value, an async iterable, or a promise of one. */
 export type RequestHandler = (request: IncomingRequest) => unknown
 
 export interface DispatcherCounters {
@@ -264,7 +264,7 @@ export class Dispatcher {
   }
 
   #finished(run: Run, value: unknown): void | Promise<void> {
-    if (isAsyncIterator(value)) {
+    if (isAsyncIterable(value)) {
       return this.#iterate(run, value).then(
         (result) => {
           this.#running--
@@ -278,10 +278,12 @@ export class Dispatcher {
   }
 
   /** @returns what the iterator returned; whatever else ends it, the iterator is told */
-  async #iterate(run: Run, iterator: AsyncIterator<unknown>): Promise<unknown> {
+  async #iterate(run: Run, items: AsyncIterable<unknown>): Promise<unknown> {
     let unread = 0
+    let iterator: AsyncIterator<unknown> | undefined
     this.#streams++
     try {
+      iterator = items[Symbol.asyncIterator]()
       if (run.streaming && this.#streams > MAX_STREAMS) {
         const text = `This member serves ${MAX_STREAMS} streams already: read or leave some of them first.`
         throw new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
@@ -296,7 +298,7 @@ export class Dispatcher {
       }
     } catch (error) {
       try {
-        await iterator.return?.()
+        await iterator?.return?.()
       } catch {
         // What ended it comes first.
       }
@@ -307,7 +309,7 @@ export class Dispatcher {
   }
 
   async #sendItem(run: Run, value: unknown): Promise<void> {
-    const body = encodeBody(value, `An item of ${run.method}`)
+    const body = encodeBody(value, `An item of ${run.method}`, 'INVALID_RESULT')
     const frame = putBody(this.#frame.set(KIND.ITEM, 0, run.peer.slot, 0, 0, run.number, 0), body)
     run.credit -= frame.bodyBytes() + ITEM_OVERHEAD_BYTES
     const transfer = this.#sink?.send(frame)
@@ -330,7 +332,7 @@ export class Dispatcher {
         run,
         putBody(
           new Frame().set(KIND.RESPONSE, 0, 0, 0, 0, run.number, 0),
-          encodeBody(value, `The result of ${run.method}`),
+          encodeBody(value, `The result of ${run.method}`, 'INVALID_RESULT'),
         ),
       )
     } catch (error) {
@@ -413,13 +415,12 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
-/** An async generator, or anything shaped like one. */
-function isAsyncIterator(value: unknown): value is AsyncIterator<unknown> {
+/** An async generator, or whatever else `for await` takes: a Readable, a web stream. */
+export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   return (
     typeof value === 'object' &&
     value !== null &&
-    Symbol.asyncIterator in value &&
-    typeof (value as { next?: unknown }).next === 'function'
+    typeof (value as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function'
   )
 }
 

@@ -19,7 +19,7 @@ export interface Wait {
 export interface CallOptions extends Wait {
   /** Default: as the method's contract or its offer says, else the primary. */
   readonly to?: To | undefined
-  /** Default: as the method's contract or its offer says, else false. */
+  /** Default: as the method's contract says, else false. */
   readonly idempotent?: boolean | undefined
 }
 
@@ -81,8 +81,11 @@ export type Handler<M, Context> = (
     ? T | Promise<T>
     : never
 
-/** Handlers for some of a contract's methods; a member offers those that it gives. */
-export type HandlersOf<C, Context> = { readonly [K in Name<Methods<C>>]?: Handler<Methods<C>[K], Context> }
+/** Handlers for some of a contract's methods; a member offers those that it gives. A contract of no methods leaves them open. */
+export type HandlersOf<C, Context> =
+  string extends Name<Methods<C>>
+    ? AnyHandlersOf<Context>
+    : { readonly [K in Name<Methods<C>>]?: Handler<Methods<C>[K], Context> }
 
 /** Handlers without a contract: their types are what callers see. */
 export type AnyHandlersOf<Context> = Readonly<Record<string, (params: any, ctx: Context) => unknown>>
@@ -93,7 +96,7 @@ export type InferredParams<P> = 0 extends 1 & P ? unknown : unknown extends P ? 
 /** The methods section of a contract, read off handlers. */
 export type InferredMethods<M> = {
   readonly [K in keyof M as string extends K ? never : K]: M[K] extends (params: infer P, ...rest: any) => infer R
-    ? R extends AsyncGenerator<infer Y, infer T, any>
+    ? Awaited<R> extends AsyncIterable<infer Y, infer T, any>
       ? { readonly params: Schema<InferredParams<P>>; readonly yields: Schema<Y>; readonly result: Schema<T> }
       : { readonly params: Schema<InferredParams<P>>; readonly result: Schema<Awaited<R>> }
     : never

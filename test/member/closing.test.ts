@@ -43,6 +43,40 @@ describe('A13: what was taken is finished', () => {
     }
   })
 
+  onBoth('a handler that closes its own member is not waited for by itself', async (t, place) => {
+    let gate = new Gate()
+    let ended: string[] = []
+    const methods = {
+      stop: async (_: unknown, { member }: Context): Promise<void> => {
+        await member.close({ timeoutMs: 2 ** 30 })
+        ended.push('stop')
+      },
+      work: async (): Promise<void> => {
+        await gate.passed
+        ended.push('work')
+      },
+    }
+    const first = await joined(t, place, { name: 'first', methods })
+    const second = await joined(t, place, { name: 'second', methods })
+    const third = await joined(t, place, {})
+    for (const [name, member] of Object.entries({ second, first })) {
+      const calls = ['work', 'stop', 'stop'].map((method) => third.call(method, undefined, { to: { name } }))
+      const refused = (): Promise<boolean> =>
+        member.publish('probe', 1).then(
+          () => false,
+          () => true,
+        )
+      await until(refused, 'the close to begin')
+      assert.deepEqual(ended, [], 'it waits for the others')
+      gate.open()
+      await Promise.all(calls)
+      assert.deepEqual(await member.closed, { type: 'closed' })
+      assert.deepEqual(ended, ['work', 'stop', 'stop'])
+      gate = new Gate()
+      ended = []
+    }
+  })
+
   test('and writes to the database', async (t) => {
     const folder = workspace(t)
     const gate = new Gate()

@@ -51,6 +51,31 @@ onBoth('B15: one reply for each member, errors among them; one’s own too', asy
 })
 
 describe('gather', () => {
+  test('options of the wrong form are refused before anybody is asked', async (t) => {
+    let asked = 0
+    const [first] = await several(t, memory(t), 1, () => ({ methods: { who: () => ++asked } }))
+    const member = first!
+    for (const to of ['primary', 'any', { id: member.id }, { name: '' }, { ids: 'x' }, { ids: [1] }, {}, 5]) {
+      const refused = code('INVALID_OPTION', { message: /"all", "others", \{ name \} or \{ ids \}/ })
+      assert.throws(() => member.gather('who', 1, { to: to as never }), refused)
+    }
+    await assert.rejects(member.notify('who', 1, { to: { ids: 'x' } as never }), code('INVALID_OPTION'))
+    for (const want of [-1, NaN, '1']) {
+      assert.throws(() => member.gather('who', 1, { want: want as never }), code('INVALID_OPTION', { message: /want/ }))
+    }
+    await member.inspect()
+    assert.equal(asked, 0)
+  })
+
+  test('an id that is named twice is asked once', async (t) => {
+    const [first, second] = await several(t, memory(t), 2, (i) => ({ methods: { who: () => i } }))
+    const ids = [second!.id, 'A'.repeat(22), second!.id, 'A'.repeat(22)]
+    assert.deepEqual(sorted(await all(first!.gather('who', 1, { to: { ids } }))), [
+      ['', 'MEMBER_NOT_FOUND'],
+      ['m1', 1],
+    ])
+  })
+
   test('a silent member is a TIMEOUT, at GATHER_TIMEOUT_MS unless asked', async (t) => {
     const hang = (): Promise<never> => new Promise(() => {})
     const [first] = await several(t, memory(t), 3, (i) => ({ methods: { who: i === 1 ? hang : () => i } }))

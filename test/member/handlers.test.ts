@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { ConclaveError, defineContract, type Context, type Member, type Schema } from 'conclave'
 import { z } from 'zod'
@@ -194,10 +195,21 @@ describe('a contract', () => {
     const place = memory(t)
     const member = await joined(t, place, {
       contract: defineContract({ events: { saved: { data: z.object({ id: z.number() }) } } }),
-      methods: { any: (x: unknown) => x } as object,
+      methods: { any: (x: unknown) => x },
     })
-    assert.equal(await member.with().call('any', 1), 1)
+    assert.equal(await member.call('any', 1), 1)
     await assert.rejects(member.publish('saved', { id: 'x' } as never), code('INVALID_PARAMS'))
+  })
+
+  test('its items may come from whatever can be iterated', async (t) => {
+    const place = memory(t)
+    const member = await joined(t, place, {
+      contract: defineContract({ methods: { items: { yields: z.number().max(2) } } }),
+      methods: { items: () => Readable.from([1, 2, 3]) as never },
+    })
+    const items = member.stream('items')
+    assert.deepEqual([(await items.next()).value, (await items.next()).value], [1, 2])
+    await assert.rejects(items.next(), code('INVALID_RESULT'))
   })
 
   test('names from afar never reach the prototype', async (t) => {

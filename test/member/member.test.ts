@@ -491,7 +491,48 @@ onBoth('close drains, is idempotent, and says why', async (t, place) => {
   }
 })
 
+describe('bytes', () => {
+  test('are taken as they are: what becomes of the array later changes no repeat and nothing that waits', async (t) => {
+    const place = memory(t)
+    const [first, second] = await several(t, place, 2, () => ({}))
+    const lost = await joined(t, place, { name: 'lost' })
+    let runs = 0
+    const hang = (): Promise<never> => (runs++, new Promise(() => {}))
+    lost.offer({ sum: hang }, { to: 'any' })
+    await lost.inspect()
+    const array = new Uint8Array([1, 2, 3])
+    const sum = second!.call('sum', array, { idempotent: true })
+    await until(() => runs === 1, 'the call to run')
+    array.fill(9)
+    const offered = (bytes: Uint8Array): number => bytes.reduce((a, b) => a + b, 0)
+    second!.offer({ sum: offered }, { to: 'any' })
+    await second!.inspect()
+    place.kill(lost)
+    assert.equal(await sum, 6)
+
+    const events = second!.subscribe('bytes')
+    await events.ready
+    const statuses = second!.status()
+    place.kill(first!)
+    for await (const { type } of statuses) if (type === 'primary-lost') break
+    assert.equal(second!.primary, undefined)
+    const waiting = [second!.publish('bytes', array), second!.call('sum', array)] as const
+    array.fill(0)
+    assert.equal(await waiting[1], 27)
+    await waiting[0]
+    assert.deepEqual((await events.next()).value?.data, new Uint8Array([9, 9, 9]))
+  })
+})
+
 describe('close', () => {
+  test('time that is no number is refused: it would never be over', async (t) => {
+    const [member] = await several(t, memory(t), 1)
+    for (const timeoutMs of [NaN, -1, '5', null]) {
+      await assert.rejects(member!.close({ timeoutMs: timeoutMs as never }), code('INVALID_OPTION'))
+    }
+    assert.equal(member!.role, 'primary')
+  })
+
   test('gives up what is left when its time is over', async (t) => {
     const [first, second] = await several(t, memory(t), 2, () => ({ methods: { hang: () => new Promise(() => {}) } }))
     const call = assert.rejects(first!.call('hang', 1, { to: { id: second!.id } }), code('CALLEE_LOST'))

@@ -13,6 +13,7 @@ const REFUSED: Readonly<Record<string, readonly [options: object, message: RegEx
   'a name with a line end': [{ name: 'a\nb' }, /control characters/],
   'a name that is no string': [{ name: 5 }, /name must be/],
   'an app that is a path': [{ app: '../x' }, /app/],
+  'an app that is no string': [{ app: 5 }, /app must be a string/],
   'an app in capitals': [{ app: 'Notes' }, /app/],
   'another way to be primary': [{ primary: 'always' }, /"may", "never" or "must"/],
   'half a version': [{ version: 1.5 }, /version must be a whole number/],

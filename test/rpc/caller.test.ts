@@ -200,6 +200,23 @@ test('B15 a lost link: idempotent calls and queries are repeated with the next a
   assert.equal(next.sent.at(-1)?.b, 3)
 })
 
+test('B15 a repeat that is refused does not say that nothing ran: the first attempt may have', () => {
+  const { caller, start } = bench()
+  caller.attach(new Sink())
+  const ends = [start({ idempotent: true }), start({ idempotent: true })]
+  caller.receive(failure(1, 'CALLEE_LOST', FAILED_BY.SWITCHBOARD))
+  caller.receive(failure(1, 'MEMBER_NOT_FOUND', FAILED_BY.SWITCHBOARD, 'not-committed'))
+  failed(ends[0]!.end, 'MEMBER_NOT_FOUND', 'unknown')
+  assert.match((ends[0]!.end as ConclaveError).message, /^no An earlier attempt/)
+  caller.detach()
+  caller.attach(new Sink())
+  caller.receive(failure(2, 'TIMEOUT', FAILED_BY.CALLEE, 'not-committed'))
+  failed(ends[1]!.end, 'TIMEOUT', 'unknown')
+  const first = start({ idempotent: true })
+  caller.receive(failure(3, 'METHOD_NOT_FOUND', FAILED_BY.SWITCHBOARD, 'not-committed'))
+  failed(first.end, 'METHOD_NOT_FOUND', 'not-committed')
+})
+
 test('a call that did not leave this process whole was not executed: it is sent again, whatever it is', () => {
   const { caller, start } = bench()
   const sink = new Sink()

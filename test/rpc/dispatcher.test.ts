@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { ConclaveError } from '../../src/errors/index.ts'
 import type { FrameSink } from '../../src/rpc/caller.ts'
@@ -120,7 +121,7 @@ test('whatever a handler returns or throws is answered once', async () => {
     'FAILED',
     'CONFLICT',
     'FORBIDDEN',
-    'INVALID_PARAMS',
+    'INVALID_RESULT',
     'METHOD_NOT_FOUND not-committed',
     'INVALID_PARAMS not-committed',
   ])
@@ -292,6 +293,57 @@ test('close aborts all that runs, notifications too, and starts nothing more', a
     [reason, reason, reason],
   )
   assert.deepEqual(sink.sent, [])
+})
+
+test('whatever can be iterated in turns is a stream: a Readable, a web stream, an object of one method', async () => {
+  let destroyed = false
+  const endless = new Readable({
+    objectMode: true,
+    read() {
+      this.push('a')
+    },
+    destroy(error, done) {
+      destroyed = true
+      done(error)
+    },
+  })
+  const { sink, request, cancel, dispatcher } = bench({
+    readable: () => Readable.from(['a', 'b']),
+    web: () => Promise.resolve(ReadableStream.from([1, 2])),
+    object: () => ({
+      async *[Symbol.asyncIterator]() {
+        yield 1
+        return 2
+      },
+    }),
+    broken: () => ({
+      [Symbol.asyncIterator]() {
+        throw new ConclaveError('CONFLICT', 'no')
+      },
+    }),
+    endless: () => endless,
+  })
+  for (const [i, method] of ['readable', 'web', 'object', 'broken'].entries()) request(i + 1, method, FLAG.STREAM)
+  while (dispatcher.running > 0) await turn()
+  const items = sink.sent.filter(({ kind }) => kind === KIND.ITEM)
+  const of = (number: number): unknown[] =>
+    items.filter((item) => item.number === number).map(({ text }) => JSON.parse(text))
+  assert.deepEqual([of(1), of(2), of(3)], [['a', 'b'], [1, 2], [1]])
+  const ends = sink.sent.filter(({ kind }) => kind !== KIND.ITEM).sort((a, b) => a.number - b.number)
+  assert.deepEqual(
+    ends.map((end) => [end.kind, end.hasBody]),
+    [
+      [KIND.RESPONSE, false],
+      [KIND.RESPONSE, false],
+      [KIND.RESPONSE, true],
+      [KIND.FAILURE, true],
+    ],
+  )
+  request(5, 'endless', FLAG.STREAM)
+  await turn()
+  cancel(5)
+  while (dispatcher.running > 0) await turn()
+  assert.ok(destroyed, 'its reader left')
 })
 
 test('a stream whose item cannot be sent ends its iterator', async () => {

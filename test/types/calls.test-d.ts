@@ -116,6 +116,7 @@ async function withoutAContract(): Promise<void> {
         return true
       },
       now: () => Date.now(),
+      lines: async () => new ReadableStream<string>(),
     },
   })
   const greeting = await member.call('greet', 'Ada')
@@ -125,6 +126,7 @@ async function withoutAContract(): Promise<void> {
   const now = await member.call('now')
   same<Equal<typeof now, number>>()
   for await (const tick of member.stream('ticks')) same<Equal<typeof tick, number>>()
+  for await (const line of member.stream('lines')) same<Equal<typeof line, string>>()
   // @ts-expect-error params of another type
   await member.call('greet', 1)
   // Others may offer what this one does not know.
@@ -139,6 +141,28 @@ async function withoutAContract(): Promise<void> {
   async function countOf() {
     return open.with<typeof contract>().call('note.count')
   }
+}
+
+async function aContractOfEventsOnly(): Promise<void> {
+  // The section that is left out stays open: any name, unknown values.
+  const events = defineContract({ events: { 'a.b': { data: z.string() } } })
+  const member = await join('.', {
+    contract: events,
+    methods: {
+      greet: (name: string, ctx) => {
+        void ctx.member.publish('a.b', name)
+        return `hello ${name}`
+      },
+    },
+  })
+  same<Equal<typeof member, Member<typeof events>>>()
+  const greeting = await member.call('greet', 'Ada')
+  same<Equal<typeof greeting, unknown>>()
+  member.offer({ later: () => 1 })
+  // @ts-expect-error no function
+  member.offer({ later: 1 })
+  const any: Member = member
+  void any
 }
 
 async function options(): Promise<void> {
@@ -160,4 +184,4 @@ async function options(): Promise<void> {
 }
 
 // Nothing here is run.
-void [atTheCaller, atTheHandler, withoutAContract, options]
+void [atTheCaller, atTheHandler, withoutAContract, aContractOfEventsOnly, options]

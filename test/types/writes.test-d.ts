@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Database, Tx } from '../../src/member/database.ts'
-import type { Inferred } from '../../src/member/types.ts'
+import type { Inferred, Member } from '../../src/member/types.ts'
 import { same, type Equal } from './equal.ts'
 import { defineContract, join } from './face.ts'
 
@@ -46,6 +46,16 @@ async function procedures(): Promise<void> {
   await join('.', { database: { migrations: ['create table note(id)', (tx) => tx.exec('')] } })
 }
 
+async function aContractWithoutWrites(member: Member): Promise<void> {
+  const reads = defineContract({ methods: { count: { result: z.number() } } })
+  const other = await join('.', { contract: reads, database: { writes: { add: (tx, text: string) => text.length } } })
+  const id = await other.db.writes['add']!('x', { key: 'k' })
+  same<Equal<typeof id, unknown>>()
+  await member.db.writes['add']!({ text: 'x' })
+  // @ts-expect-error a procedure is synchronous (rule A4)
+  await join('.', { contract: reads, database: { writes: { add: async () => 1 } } })
+}
+
 type Given = Inferred<object, { add: (tx: Tx, params: { text: string }) => number; clear: (tx: Tx) => void }>
 
 async function inferred(db: Database<Given>): Promise<void> {
@@ -57,4 +67,4 @@ async function inferred(db: Database<Given>): Promise<void> {
 }
 
 // Nothing here is run.
-void [writing, procedures, inferred]
+void [writing, procedures, aContractWithoutWrites, inferred]

@@ -47,6 +47,7 @@ export class Desk {
   /** Where frames go; `undefined` while there is no primary. */
   #sink: FrameSink | undefined
   #ponged = false
+  #waitingForOthers = 0
   #ref: boolean
   #holds = 0
   #keepAlive: NodeJS.Timeout | undefined
@@ -243,6 +244,15 @@ export class Desk {
   /** Until this member's handlers have ended, or the time is up. */
   served(isOver: () => boolean): Promise<void> {
     return this.#while(() => this.#dispatcher.running > 0, isOver)
+  }
+
+  /** Until only handlers run that wait for this, or the member has ended. */
+  othersServed(): Promise<void> {
+    this.#waitingForOthers++
+    return this.#while(
+      () => this.#dispatcher.running > this.#waitingForOthers,
+      () => false,
+    )
   }
 
   /** Until this member's handlers, calls and publishes have ended, or the time is up. */

@@ -146,7 +146,7 @@ export class LocalEngine extends DeskEngine implements Engine {
 
   close(options: CloseOptions): Promise<void> {
     this.#closing ??= this.#drain(options)
-    return this.#closing
+    return options.byHandler === true ? this.desk.othersServed() : this.#closing
   }
 
   abort(reason: unknown): void {

@@ -321,7 +321,7 @@ export function engineSuite(name: string, makeWorld: () => EngineWorld): void {
             await assert.rejects(b.call(from, method, 'plain', target), code('FAILED'))
             await assert.rejects(b.call(from, method, 'endless', target), code('TOO_LARGE'))
           }
-          await assert.rejects(b.call(from, 'bad', null, target), code('INVALID_PARAMS'))
+          await assert.rejects(b.call(from, 'bad', null, target), code('INVALID_RESULT'))
         }
       }
     })

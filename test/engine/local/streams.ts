@@ -128,7 +128,7 @@ export function streamSuite(name: string, makeWorld: () => LocalWorld): void {
         assert.deepEqual(await stream.next(), { done: true, value: undefined })
         const unsendable = b.stream(all[from]!, 'bad', null, toId(all[to]!.self.id))
         assert.equal((await unsendable.next()).value, 1)
-        await assert.rejects(unsendable.next(), code('INVALID_PARAMS'))
+        await assert.rejects(unsendable.next(), code('INVALID_RESULT'))
       }
       assert.ok(all.every((one) => one.counters()['running'] === 0))
     })
