@@ -1,7 +1,7 @@
 import type { CloseReason, Engine, EngineCall } from '../engine/engine.ts'
 import { ConclaveError } from '../errors/index.ts'
 import type { Event, PublishOptions, SubscribeOptions } from '../events/types.ts'
-import { takeBody } from '../rpc/body.ts'
+import { encodeBody, takeBody } from '../rpc/body.ts'
 import type { Contract } from '../rpc/contract.ts'
 import { CALL_TIMEOUT_MS, GATHER_TIMEOUT_MS } from '../rpc/limits.ts'
 import type { CallOptions, GatherOptions, NotifyOptions, OfferOptions, Reply, To, ToMany, Wait } from '../rpc/types.ts'
@@ -245,7 +245,7 @@ export class MemberView {
     const spec = specOf(this.#contract, method)
     return {
       method,
-      body: takeBody(params, `The params of ${method}`),
+      body: encodeBody(params, `The params of ${method}`),
       target: targetOf(options.to ?? spec?.to),
       deadline: deadlineOf(this.#engine, timeoutMs, this.#scope),
       idempotent: options.idempotent ?? spec?.idempotent,

@@ -112,7 +112,10 @@ export interface Member<C = Open> extends AsyncDisposable {
   readonly term: number
   readonly primary: MemberRef | undefined
 
-  /** One answer. To oneself: the same codec, checks and deadline, never synchronous. Waits for a primary until the deadline (30 s). */
+  /**
+   * One answer. To oneself: the same codec, checks and deadline, never synchronous. Waits for a primary until the deadline (30 s).
+   * Bytes are not copied, since they may be long: leave the array as it is until the call has settled.
+   */
   call<K extends (keyof Methods<C> & string) | Extra<C>>(
     method: K,
     ...args: Args<Params<C, K>, CallOptions>
@@ -135,7 +138,7 @@ export interface Member<C = Open> extends AsyncDisposable {
   /** More methods, later: plugins, workers. Disposing withdraws them; calls that run are finished. */
   offer(methods: Offered<C>, options?: OfferOptions): Disposable
 
-  /** Resolves with the seq. Nobody needs to await it: its rejection is counted in `inspect()`, never "unhandled". */
+  /** Resolves with the seq. Nobody needs to await it: its rejection is counted in `inspect()`, never "unhandled". Bytes are copied. */
   publish<T extends Topic<C>>(topic: T, data: Data<C, T>, options?: PublishOptions): Promise<number>
   /** In force with the call: what I publish next is seen, `ready` says from which seq others' events are. */
   subscribe<P extends Pattern<C> & string>(pattern: P, options?: SubscribeOptions): Subscription<EventOf<C, P>>

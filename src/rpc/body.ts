@@ -30,8 +30,8 @@ export function encodeBody(
 }
 
 /**
- * As `encodeBody`, of what may wait here and be sent more than once: an array of bytes is its maker's, who may go on
- * writing to it.
+ * As `encodeBody`, of an event, which few await: it may wait here and be sent more than once, and an array of bytes is its
+ * maker's, who may go on writing to it.
  */
 export function takeBody(value: unknown, what: string): Body {
   return value instanceof Uint8Array ? new Uint8Array(value) : encodeBody(value, what)
