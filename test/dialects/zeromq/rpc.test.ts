@@ -192,6 +192,16 @@ test('calls on a connection that is lost end as unknown', async (t) => {
   assert.ok(peers.length >= 1)
 })
 
+test('a first call that is aborted in the turn in which it was made', async (t) => {
+  const bus = await startBus(t)
+  bus.registerMethod('never', () => new Promise(() => {}))
+  const client = newClient(t)
+  const controller = new AbortController()
+  const call = client.call(bus.address, 'never', 1, { signal: controller.signal })
+  controller.abort()
+  await assert.rejects(call, { code: 'ABORTED' })
+})
+
 describe('what breaks the protocol is let go, and asked again', () => {
   const curve = Buffer.from(GREETING)
   curve.write('CURVE', 12, 'latin1')
