@@ -28,6 +28,8 @@ export class GobDecoder {
   readonly #maxTypes: number
   readonly #zeros: Zeros
 
+  #last: GobType | undefined
+
   /** @throws `TOO_LARGE` for more bytes than `limits.maxBytes` */
   constructor(bytes: Uint8Array, limits: GobLimits = {}) {
     const { maxBytes = MAX_GOB_BYTES } = limits
@@ -38,6 +40,11 @@ export class GobDecoder {
     this.#maxDepth = limits.maxDepth ?? MAX_GOB_DEPTH
     this.#maxTypes = limits.maxTypes ?? MAX_GOB_TYPES
     this.#zeros = new Zeros(limits.maxElements ?? MAX_GOB_ELEMENTS, this.#maxDepth)
+  }
+
+  /** The type of the last value, as the stream describes it. */
+  get type(): GobType | undefined {
+    return this.#last
   }
 
   /** All values that are left. @throws as `next` */
@@ -60,6 +67,7 @@ export class GobDecoder {
       reader.nextMessage()
       const id = reader.id()
       if (id >= 0) {
+        this.#last = this.#typeOf(id)
         const value = this.#top(id, as, 0)
         reader.endMessage()
         return value
