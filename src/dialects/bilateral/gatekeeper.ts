@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { Context, Dealer, Reply } from 'zeromq'
+import { z85 } from '../shared/z85.ts'
 import type { Zeromq } from '../zmq-library.ts'
-import { z85 } from './keys.ts'
 
 /** Nothing can listen there: a connection to it fails at once. */
 const NOWHERE = 'ipc:///dev/null/nowhere'
