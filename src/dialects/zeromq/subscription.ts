@@ -180,6 +180,8 @@ export class Subscription implements AsyncIterableIterator<ReceivedEnvelope, und
         } catch (error) {
           // An existing bus, or none that answers calls: it can't tell.
           if (ConclaveError.is(error, 'METHOD_NOT_FOUND', 'FAILED', 'DISCONNECTED', 'PROTOCOL')) return false
+          // Or something that takes connections there and says nothing.
+          if (ConclaveError.is(error, 'TIMEOUT') && error.outcome === 'not-committed') return false
           throw error
         }
         const timeoutMs = pauses.next()

@@ -6,7 +6,7 @@ import { EventQueue } from '../../../src/dialects/zeromq/event-queue.ts'
 import { Gaps } from '../../../src/dialects/zeromq/gaps.ts'
 import { WaterMark } from '../../../src/dialects/zeromq/water-mark.ts'
 import { defer, until } from '../../support/index.ts'
-import { newClient, socketIn, startBus, startTcpBus } from './support.ts'
+import { newClient, rawServer, socketIn, startBus, startTcpBus } from './support.ts'
 
 async function take(events: Subscription, count: number): Promise<ReceivedEnvelope[]> {
   const taken: ReceivedEnvelope[] = []
@@ -24,6 +24,17 @@ const envelope = (topic: string, seq?: number, instanceId = 'a') => ({
   timestamp: '',
   payload: seq ?? null,
   ...(seq === undefined ? {} : { seq }),
+})
+
+test('where something takes connections for calls and says nothing, events come all the same', async (t) => {
+  const bus = await startTcpBus(t)
+  const { endpoint } = await rawServer(t, () => {})
+  const client = newClient(t, { insecure: true, dialTimeoutMs: 300 })
+  const events = await client.subscribe({ pub: bus.pubAddr, rpc: endpoint }, ['a'], { settleMs: 50 })
+  const ticking = setInterval(() => void bus.publish('a', 1), 5)
+  defer(t, () => clearInterval(ticking))
+  const [event] = await take(events, 1)
+  assert.equal(event?.topic, 'a')
 })
 
 test('an event that is too long ends the connection, not the subscription', async (t) => {
