@@ -31,6 +31,8 @@ export class Gatekeeper {
 
   async #run(allowed: ReadonlySet<string>): Promise<void> {
     for await (const [version = null, id = null, , , , mechanism, key] of this.#socket) {
+      // The bus may have ended since the question was read.
+      if (this.#socket.closed) return
       const known = mechanism?.toString() === 'CURVE' && key?.length === 32 && allowed.has(z85(key))
       if (!known) this.#refused++
       await this.#socket.send([version, id, known ? '200' : '400', known ? 'OK' : 'Unknown key', '', ''])

@@ -192,6 +192,24 @@ test('calls on a connection that is lost end as unknown', async (t) => {
   assert.ok(peers.length >= 1)
 })
 
+test('a listener of notices that throws ends neither the bus nor a call', async (t) => {
+  const heard: string[] = []
+  const onNotice = ({ type }: { readonly type: string }): void => {
+    heard.push(type)
+    throw new Error('the log is full')
+  }
+  const bus = await startBus(t, { onNotice })
+  bus.registerMethod('bad', () => {
+    throw new Error('on purpose')
+  })
+  bus.registerMethod('later', () => Promise.reject(new Error('on purpose')))
+  const client = newClient(t)
+  for (const method of ['bad', 'later', 'bad']) {
+    await assert.rejects(client.call(bus.address, method), { code: 'FAILED', message: 'on purpose' })
+  }
+  assert.deepEqual(heard, ['handler-error', 'handler-error', 'handler-error'])
+})
+
 test('a first call that is aborted in the turn in which it was made', async (t) => {
   const bus = await startBus(t)
   bus.registerMethod('never', () => new Promise(() => {}))
