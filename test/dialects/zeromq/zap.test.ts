@@ -42,7 +42,6 @@ for (const [what, start] of [
     const onRejection = (error: unknown): void => void failed.push(error)
     process.on('unhandledRejection', onRejection)
     try {
-      // oxlint-disable-next-line no-constructor-return -- a constructor that gives this one
       const library = {
         Reply: function Reply() {
           return socket
