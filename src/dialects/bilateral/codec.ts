@@ -2,6 +2,9 @@ import type { ConclaveError } from '../../errors/index.ts'
 import type { Payload } from './commands.ts'
 import type { GobType } from './gob/index.ts'
 
+/** The field of the arguments that existing nodes fill in on the receiving side. */
+export const SENDER_FIELD = 'Bilateral_SENDER'
+
 /** How gob carries the arguments and the reply of a method. Without it, the value itself decides; JSON needs neither. */
 export interface MethodTypes {
   readonly args?: GobType | undefined

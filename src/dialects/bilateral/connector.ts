@@ -2,9 +2,10 @@ import { Buffer } from 'node:buffer'
 import type { Context, Router } from 'zeromq'
 import { MAX_TIMER_MS } from '../../election/limits.ts'
 import type { Zeromq } from '../zmq-library.ts'
+import { redial } from '../zmq-redial.ts'
 import { ConnectorMachine, type ConnectorState, type Order } from './admission.ts'
 import { bytesOf, commandOf, tickData } from './commands.ts'
-import { LOST_GRACE_MS, MAX_REJOINS, REJOIN_MS } from './limits.ts'
+import { LOST_GRACE_MS, MAX_REJOINS, REDIAL_MS, REJOIN_MS } from './limits.ts'
 import type { RouterOptions } from './options.ts'
 import { Outbox } from './outbox.ts'
 import type { Peer } from './peer.ts'
@@ -126,6 +127,7 @@ export class Connector {
       socket.events.on('disconnect', () => {
         if (this.#socket === socket) this.#linkDown()
       })
+      redial(socket, address, REDIAL_MS)
       socket.connect(address)
     } catch (error) {
       board.failed(error, `No connection to ${name} at ${address} can be made`)

@@ -1,11 +1,8 @@
 import { ConclaveError, type Code } from '../../errors/index.ts'
-import type { Codec, Failure, MethodTypes, Request } from './codec.ts'
+import { SENDER_FIELD, type Codec, type Failure, type MethodTypes, type Request } from './codec.ts'
 import type { Counters } from './counters.ts'
 import type { CallContext, Methods } from './methods.ts'
 import type { Peer } from './peer.ts'
-
-/** The field of the arguments that existing nodes fill in on the receiving side. */
-const SENDER_FIELD = 'Bilateral_SENDER'
 
 export interface DispatcherOptions {
   readonly codec: Codec

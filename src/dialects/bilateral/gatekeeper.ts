@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { Context, Dealer, Reply } from 'zeromq'
+import { z85 } from '../shared/z85.ts'
 import type { Zeromq } from '../zmq-library.ts'
-import { z85 } from './keys.ts'
 
 /** Nothing can listen there: a connection to it fails at once. */
 const NOWHERE = 'ipc:///dev/null/nowhere'
@@ -46,6 +46,8 @@ export class Gatekeeper {
 
   async #run(): Promise<void> {
     for await (const [version = null, id = null, , , , mechanism, key] of this.#socket) {
+      // The node may have ended since the question was read.
+      if (this.#socket.closed) return
       const name = mechanism?.toString() === 'CURVE' && key?.length === 32 ? z85(key) : undefined
       if (name === undefined || !this.#admits(name)) {
         await this.#socket.send([version, id, '400', 'No access', '', ''])

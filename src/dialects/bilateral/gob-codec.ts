@@ -1,8 +1,10 @@
 import { Buffer } from 'node:buffer'
 import { asError, ConclaveError, errorToWire, isCode } from '../../errors/index.ts'
-import type { Answer, Codec, Failure, MethodTypes, Request } from './codec.ts'
+import { SENDER_FIELD, type Answer, type Codec, type Failure, type MethodTypes, type Request } from './codec.ts'
 import { HeadReader, stringMessage, uintMessage } from './gob-head.ts'
-import { decodeGob, encodeGob, gob, type GobType } from './gob/index.ts'
+import { encodeGob, gob, GobDecoder, type GobType } from './gob/index.ts'
+import { solid } from './gob/types.ts'
+import { isRecord } from './gob/values.ts'
 import { inferType } from './gob-infer.ts'
 import { incomplete } from './json-codec.ts'
 
@@ -27,13 +29,12 @@ export const gobCodec: Codec = {
 
   encodeBack(request: Request, failure: Failure | undefined, reply: unknown, types: MethodTypes | undefined) {
     const text = failure === undefined ? '' : textOf(failure.error)
+    const type = failure === undefined ? (types?.reply ?? inferType([reply], 'Reply')) : undefined
     return Buffer.concat([
       uintMessage(request.id),
       stringMessage(request.method),
       stringMessage(text),
-      failure === undefined && reply !== undefined
-        ? encoded(types?.reply ?? inferType([reply], 'Reply') ?? NOTHING, reply)
-        : zero(types?.reply),
+      reply === undefined || type === undefined ? zero(types?.reply) : encoded(type, reply),
     ])
   },
 
@@ -44,7 +45,7 @@ export const gobCodec: Codec = {
     const failed = (error: ConclaveError): Answer => ({ id, method, error, reply: () => undefined })
     if (rest.length === 0) return failed(incomplete(method))
     const reader = new HeadReader(rest)
-    const text = reader.string()
+    const text = reader.anyText()
     if (text === undefined) return undefined
     if (text !== '') return failed(errorOf(text))
     const reply = (types: MethodTypes | undefined): unknown =>
@@ -90,18 +91,31 @@ function decoded(
   what: string,
 ): unknown {
   try {
-    return type === undefined ? decodeGob(bytes) : decodeGob(bytes, { as: type })
+    const decoder = new GobDecoder(bytes)
+    const value = decoder.next(type)
+    if (value === undefined || decoder.next() !== undefined)
+      throw new ConclaveError('PROTOCOL', 'It is not one gob value.')
+    return type === undefined ? withSender(value, decoder.type) : value
   } catch (cause) {
     throw new ConclaveError(code, `${what} cannot be read: ${asError(cause).message}`, { cause })
   }
 }
 
+/** Empty text does not travel: whether there is the field that names the sender is known by the type. */
+function withSender(value: unknown, type: GobType | undefined): unknown {
+  if (type?.kind !== 'struct' || !isRecord(value) || Object.hasOwn(value, SENDER_FIELD)) return value
+  const field = type.fields.find(({ name }) => name === SENDER_FIELD)
+  return field !== undefined && solid(field.type).kind === 'string'
+    ? Object.assign(value, { [SENDER_FIELD]: '' })
+    : value
+}
+
 function zero(type: GobType | undefined): Uint8Array {
   if (type !== undefined) {
     try {
-      return encodeGob(type, {})
+      return encodeGob(type, undefined)
     } catch {
-      // No struct: what follows an error is not looked at.
+      // A pointer has none: what follows an error is not looked at.
     }
   }
   return encodeGob(NOTHING, {})

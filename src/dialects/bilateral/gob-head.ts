@@ -56,12 +56,23 @@ export class HeadReader {
     return found?.length === value?.length ? found?.value : undefined
   }
 
+  /** Text that comes back as the same bytes. */
   string(): string | undefined {
+    const bytes = this.#text()
+    return bytes !== undefined && isUtf8(bytes) ? bytes.toString() : undefined
+  }
+
+  /** For people: Go's strings may hold any bytes, and what is not UTF-8 is shown as U+FFFD. */
+  anyText(): string | undefined {
+    return this.#text()?.toString()
+  }
+
+  #text(): Buffer | undefined {
     const value = this.#message(STRING)
     const found = value && readUint(value)
     if (value === undefined || found === undefined) return undefined
-    const text = value.subarray(found.length)
-    return BigInt(text.length) === BigInt(found.value) && isUtf8(text) ? text.toString() : undefined
+    const bytes = value.subarray(found.length)
+    return BigInt(bytes.length) === BigInt(found.value) ? bytes : undefined
   }
 
   /** The value of the next message, which has to be of that type. */

@@ -1,5 +1,6 @@
 import { ConclaveError } from '../../errors/index.ts'
 import { gob, type GobType } from './gob/index.ts'
+import { isRecord } from './gob/values.ts'
 
 /**
  * The gob type of values without a declared one: whole numbers and bigints are int, other numbers float; objects are
@@ -51,8 +52,4 @@ function structOf(values: readonly Record<string, unknown>[], name: string): Gob
     if (type !== undefined) fields.push([field, type])
   }
   return gob.struct(name, Object.fromEntries(fields))
-}
-
-function isRecord(value: unknown): boolean {
-  return typeof value === 'object' && !Array.isArray(value) && !ArrayBuffer.isView(value) && !(value instanceof Map)
 }

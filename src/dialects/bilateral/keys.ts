@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { ConclaveError } from '../../errors/index.ts'
+import { bytesOfKey } from '../shared/z85.ts'
 import { loadZeromq } from '../zmq-library.ts'
 import { MAX_NAME_BYTES } from './limits.ts'
 
@@ -9,31 +10,13 @@ export interface Keypair {
   readonly secretKey: string
 }
 
-const DIGITS = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#'
-const KEY = /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}$/
-
 /** A fresh pair. @throws `UNSUPPORTED` without the package zeromq */
 export async function newKeypair(): Promise<Keypair> {
   return (await loadZeromq()).curveKeyPair()
 }
 
-/** ZeroMQ RFC 32: four bytes are five characters. */
-export function z85(bytes: Buffer): string {
-  let text = ''
-  for (let at = 0; at < bytes.length; at += 4) {
-    let value = bytes.readUInt32BE(at)
-    let group = ''
-    for (let count = 0; count < 5; count++) {
-      group = (DIGITS[value % 85] as string) + group
-      value = Math.floor(value / 85)
-    }
-    text += group
-  }
-  return text
-}
-
 export function isKey(text: string): boolean {
-  return KEY.test(text)
+  return bytesOfKey(text) !== undefined
 }
 
 /** @throws `INVALID_OPTION` */

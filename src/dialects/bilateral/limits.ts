@@ -25,6 +25,8 @@ export const SERVE_MS = 90_000
 /** Pause before a JOIN that found no route yet is sent again, and how often. */
 export const REJOIN_MS = 20
 export const MAX_REJOINS = 50
+/** Pause before a connection is made again that ended by a breach of protocol: libzmq makes all others again itself. */
+export const REDIAL_MS = 1_000
 /** After a connection broke, how long what it brought is still read before calls on it end. */
 export const LOST_GRACE_MS = 50
 

@@ -8,12 +8,17 @@ const ESCAPED = /[<>&\u2028\u2029]/g
  * @throws `INVALID_REQUEST` for a value that JSON cannot hold
  */
 export function goLine(value: unknown): string {
-  return encodeLine(value).replace(ESCAPED, escape)
+  return goEscaped(encodeLine(value))
 }
 
 /** The same without the LF. */
 export function goJson(value: unknown): string {
   return goLine(value).slice(0, -1)
+}
+
+/** JSON text with Go's escapes: these signs stand in its strings only. */
+export function goEscaped(json: string): string {
+  return json.replace(ESCAPED, escape)
 }
 
 function escape(sign: string): string {

@@ -133,21 +133,24 @@ function memberSide(member: MemberLike): Side {
 }
 
 function emitterSide(emitter: EmitterLike): Side {
-  let emitting = false
+  // What listeners emit meanwhile is theirs, and is carried.
+  let carried: { readonly name: string; readonly data: unknown } | undefined
   return {
     listen(name, listener) {
       const on = (...args: unknown[]): void => {
-        if (!emitting) listener(name, args.length > 1 ? args : (args[0] ?? null))
+        if (carried?.name === name && args.length === 1 && Object.is(carried.data, args[0])) return
+        listener(name, args.length > 1 ? args : (args[0] ?? null))
       }
       emitter.on(name, on)
       return () => emitter.off(name, on)
     },
     emit(name, data) {
-      emitting = true
+      const before = carried
+      carried = { name, data }
       try {
         return emitter.emit(name, data)
       } finally {
-        emitting = false
+        carried = before
       }
     },
   }

@@ -11,6 +11,7 @@ import { checkEndpoint, endpointsForPath, ipcEndpoints, type BusAddress, type En
 import { answerProbes, HEARTBEAT, SHUTDOWN } from './probe.ts'
 import { Answering } from './router.ts'
 import { checkTransport } from './security.ts'
+import { told } from './told.ts'
 import type { BusCounters, BusOptions, MethodHandler, MethodOptions, PublishOptions } from './types.ts'
 import { WaterMark } from './water-mark.ts'
 
@@ -194,8 +195,8 @@ export class Bus implements AsyncDisposable {
     const { lock, sequence, onNotice } = this.#options
     const answering = new Answering(sockets.router, this.#methods, this.#limits, {
       failed: (method, error, notification) =>
-        onNotice?.({ type: notification ? 'notification-error' : 'handler-error', method, error }),
-      undeliverable: (peer, error) => onNotice?.({ type: 'undeliverable', peer, error }),
+        told(onNotice, { type: notification ? 'notification-error' : 'handler-error', method, error }),
+      undeliverable: (peer, error) => told(onNotice, { type: 'undeliverable', peer, error }),
     })
     this.#running = {
       ...sockets,
@@ -259,7 +260,7 @@ export class Bus implements AsyncDisposable {
     try {
       this.#checkLock()
     } catch (error) {
-      this.#options.onNotice?.({ type: 'lock-lost', error: asError(error) })
+      told(this.#options.onNotice, { type: 'lock-lost', error: asError(error) })
       this.#closing ??= this.#end(error as ConclaveError)
     }
   }

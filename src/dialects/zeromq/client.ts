@@ -9,6 +9,7 @@ import { Link } from './link.ts'
 import { whole } from './options.ts'
 import { rpcBeside, type BusAddress } from './ports.ts'
 import { checkTransport, clientOptions, type ClientKeys, type TcpOptions } from './security.ts'
+import { told } from './told.ts'
 import { openSubscription, type Subscription, type SubscriptionOptions } from './subscription.ts'
 
 export interface ClientOptions extends TcpOptions {
@@ -185,7 +186,7 @@ export class Client implements AsyncDisposable {
       onNotice: (type, text) => {
         if (type === 'late') this.#late++
         else this.#stray++
-        onNotice?.({ type, endpoint, text })
+        told(onNotice, { type, endpoint, text })
       },
     })
     this.#links.set(endpoint, link)

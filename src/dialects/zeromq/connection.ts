@@ -1,10 +1,11 @@
 import type { Dealer, Subscriber } from 'zeromq'
 import { ConclaveError } from '../../errors/index.ts'
-import { DIAL_ATTEMPTS } from './limits.ts'
+import { redial } from '../zmq-redial.ts'
+import { DIAL_ATTEMPTS, DIAL_RETRY_MS } from './limits.ts'
 
 export interface ConnectionHandlers {
   onUp(): void
-  /** It was up. libzmq connects again by itself. */
+  /** It was up. It is connected again by itself. */
   onDown(): void
   /** Nobody answers there, several times in a row. */
   onFailed(error: ConclaveError): void
@@ -28,12 +29,14 @@ export class ConnectionWatch {
       this.#up = false
       handlers.onDown()
     })
-    // Told once for each attempt that came to nothing, whatever the reason.
-    socket.events.on('connect:retry', () => {
+    const failed = (): void => {
       if (this.#up || ++this.#failures < DIAL_ATTEMPTS) return
       this.#failures = 0
       handlers.onFailed(this.#nobody())
-    })
+    }
+    // Told once for each attempt that came to nothing; where libzmq makes no further one, we do.
+    socket.events.on('connect:retry', failed)
+    redial(socket, endpoint, DIAL_RETRY_MS, failed)
   }
 
   get up(): boolean {

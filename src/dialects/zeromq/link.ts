@@ -1,6 +1,7 @@
 import type { Dealer } from 'zeromq'
 import { ConclaveError, errorFromWire } from '../../errors/index.ts'
 import type { DeadlineWheel } from '../../rpc/timers.ts'
+import { throwIfAborted } from '../shared/abort.ts'
 import type { Zeromq } from '../zmq-library.ts'
 import { ConnectionWatch } from './connection.ts'
 import { DIAL_RETRY_MS, LOST_GRACE_MS, MAX_PENDING_BYTES, MAX_PENDING_CALLS, RESEND_MS } from './limits.ts'
@@ -57,6 +58,8 @@ export class Link {
 
   /** @param deadline on the wheel's clock; waiting for a turn counts */
   call(fields: CallFields, deadline: number): Promise<unknown> {
+    // It may have been aborted while the library was loaded.
+    throwIfAborted(fields.signal)
     const pending = this.#waiting.size + this.#sent.size
     if (pending >= MAX_PENDING_CALLS || (pending > 0 && this.#bytes + fields.text.length > MAX_PENDING_BYTES)) {
       const text = `${pending} calls to ${this.#options.endpoint} wait already: wait for some of them.`

@@ -1,3 +1,4 @@
+import { goEscaped } from '../shared/go-json.ts'
 import type { BusAddress } from './ports.ts'
 import { timestampOf } from './envelope.ts'
 
@@ -27,7 +28,7 @@ export function encodeLockInfo(info: LockInfo): string {
     rpc_endpoint: address?.rpc,
     server_key: address?.serverKey,
   }
-  return `${JSON.stringify(fields, undefined, 2)}\n`
+  return `${goEscaped(JSON.stringify(fields, undefined, 2))}\n`
 }
 
 /** `undefined` for a text that names no primary, a half-written one for instance. */

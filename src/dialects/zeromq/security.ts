@@ -1,4 +1,5 @@
 import { ConclaveError } from '../../errors/index.ts'
+import { bytesOfKey } from '../shared/z85.ts'
 import { loadZeromq, type Zeromq } from '../zmq-library.ts'
 import { checkEndpoint } from './ports.ts'
 
@@ -31,7 +32,7 @@ export async function newKeys(): Promise<KeyPair> {
 
 /** @throws `INVALID_OPTION` */
 export function checkKey(key: string, what: string): string {
-  if (/^[\x21-\x7e]{40}$/.test(key)) return key
+  if (bytesOfKey(key) !== undefined) return key
   throw new ConclaveError(
     'INVALID_OPTION',
     `${what} is no CURVE key: a key has 40 characters of Z85, as newKeys() makes them.`,
@@ -55,6 +56,7 @@ interface CurveServerOptions {
 
 export function serverOptions(keys: BusKeys | undefined): CurveServerOptions {
   if (keys === undefined) return {}
+  for (const key of keys.clients ?? []) checkKey(key, `${JSON.stringify(key)} in keys.clients`)
   return {
     curveServer: true,
     curveSecretKey: checkKey(keys.secretKey, 'keys.secretKey'),

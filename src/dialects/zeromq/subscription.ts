@@ -12,6 +12,7 @@ import { Gaps } from './gaps.ts'
 import * as limits from './limits.ts'
 import { whole } from './options.ts'
 import { HEARTBEAT, PROBE } from './probe.ts'
+import { told } from './told.ts'
 
 export interface SubscriptionOptions {
   /** Events that wait for their reader. Default 1,024. */
@@ -87,15 +88,15 @@ export class Subscription implements AsyncIterableIterator<ReceivedEnvelope, und
     this.#watch = new ConnectionWatch(this.#socket, options.endpoint, {
       onUp: () => {
         this.#connected.resolve()
-        options.onNotice?.({ type: 'connected' })
+        told(options.onNotice, { type: 'connected' })
       },
       onDown: () => {
         this.#gaps.disconnected()
-        options.onNotice?.({ type: 'disconnected' })
+        told(options.onNotice, { type: 'disconnected' })
       },
       onFailed: (error) => {
         this.#connected.reject(error)
-        options.onNotice?.({ type: 'unreachable' })
+        told(options.onNotice, { type: 'unreachable' })
       },
     })
     this.#socket.connect(options.endpoint)
@@ -180,6 +181,8 @@ export class Subscription implements AsyncIterableIterator<ReceivedEnvelope, und
         } catch (error) {
           // An existing bus, or none that answers calls: it can't tell.
           if (ConclaveError.is(error, 'METHOD_NOT_FOUND', 'FAILED', 'DISCONNECTED', 'PROTOCOL')) return false
+          // Or something that takes connections there and says nothing.
+          if (ConclaveError.is(error, 'TIMEOUT') && error.outcome === 'not-committed') return false
           throw error
         }
         const timeoutMs = pauses.next()

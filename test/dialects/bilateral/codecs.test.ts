@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { gobCodec } from '../../../src/dialects/bilateral/gob-codec.ts'
-import { gob } from '../../../src/dialects/bilateral/index.ts'
+import { gob, type GobType } from '../../../src/dialects/bilateral/index.ts'
 import { jsonCodec } from '../../../src/dialects/bilateral/json-codec.ts'
 import { ConclaveError } from '../../../src/errors/index.ts'
 import vectors from '../../vectors/bilateral-messages.json' with { type: 'json' }
@@ -115,6 +115,59 @@ describe('codec gob', () => {
       assert.throws(() => send(args), { code: 'INVALID_REQUEST' })
     }
     assert.throws(() => send({ list: [1, 'a'] }), { code: 'INVALID_REQUEST' })
+  })
+
+  test('objects whose contents are no fields are refused: nothing is lost silently', () => {
+    const send = (args: unknown): unknown => gobCodec.encodeCall(1, 'A.b', args, undefined)
+    for (const odd of [new Date(0), new Set([1]), Promise.resolve(1), /x/]) {
+      assert.throws(() => send(odd), { code: 'INVALID_REQUEST' })
+      assert.throws(() => send({ odd }), { code: 'INVALID_REQUEST' })
+      const types = { args: gob.struct('A', { odd: gob.struct('B', { n: gob.int() }) }) }
+      assert.throws(() => gobCodec.encodeCall(1, 'A.b', { odd }, types), { code: 'INVALID_REQUEST' })
+    }
+    class Point {
+      x = 1
+    }
+    send({ point: new Point(), none: Object.create(null) as object })
+  })
+
+  test('a field for the sender that its caller left empty is filled in, without declared types too', async (t) => {
+    const types = { args: gob.struct('SenderArgs', { A: gob.int(), Bilateral_SENDER: gob.string() }) }
+    const [a, b] = await pair(t, { codec: 'gob' })
+    a.register({
+      'Arith.Whoami': (args: object) => ({ Text: (args as { Bilateral_SENDER?: string }).Bilateral_SENDER ?? 'none' }),
+    })
+    const ask = async (args: object, of?: object): Promise<unknown> => ({
+      ...(await b.callOne<object>('a', 'Arith.Whoami', args, { types: of })),
+    })
+    assert.deepEqual(await ask({ A: 1 }, types), { Text: 'b' })
+    assert.deepEqual(await ask({ A: 1, Bilateral_SENDER: 'claimed' }, types), { Text: 'b' })
+    assert.deepEqual(await ask({ A: 1 }), { Text: 'none' })
+    const number = { args: gob.struct('Odd', { Bilateral_SENDER: gob.int() }) }
+    assert.deepEqual(await ask({}, number), { Text: 'none' })
+  })
+
+  test('an error text that is no UTF-8 is an error all the same', () => {
+    const request = gobCodec.decodeCall(bytes(gobCodec.encodeCall(1, 'A.b', {}, undefined)))
+    assert.ok(request)
+    const data = bytes(gobCodec.encodeBack(request, { error: new Error('bad ?') }, undefined, undefined))
+    data[data.indexOf('?')] = 0xff
+    const answer = gobCodec.decodeBack(data)
+    assert.deepEqual([answer?.error?.code, answer?.error?.message], ['FAILED', 'bad \ufffd'])
+  })
+
+  test('no result is the zero value of the declared type, and an empty list needs none', () => {
+    const request = gobCodec.decodeCall(bytes(gobCodec.encodeCall(1, 'A.b', {}, undefined)))
+    assert.ok(request)
+    const back = (reply: unknown, type?: GobType): unknown =>
+      gobCodec
+        .decodeBack(bytes(gobCodec.encodeBack(request, undefined, reply, { reply: type })))
+        ?.reply({ reply: type })
+    assert.equal(back(undefined, gob.int()), 0)
+    assert.equal(back(undefined, gob.string()), '')
+    assert.deepEqual(back(undefined, gob.slice(gob.int())), [])
+    assert.deepEqual({ ...(back([]) as object) }, {})
+    assert.deepEqual({ ...(back(null) as object) }, {})
   })
 
   test('between two nodes: declared types fill in zeros and the sender', async (t) => {

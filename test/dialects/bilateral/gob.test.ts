@@ -213,6 +213,73 @@ test('an interface with the definition inside: the name, the definition, a count
   assert.deepEqual({ ...found.value }, { X: 4 })
 })
 
+/** As Go 1.19 wrote them. */
+const INTERFACES: readonly (readonly [string, string, string])[] = [
+  [
+    'a struct',
+    '25ff8103010103426f7801ff820001030101410104000103416e7901100001015a010c00000027ff82010201066d61696e2e' +
+      '50ff83030101015001ff8400010201015801040001015901040000000cff8405010201040001017a00',
+    '{"A":1,"Any":{"name":"main.P","value":{"X":1,"Y":2}},"Z":"z"}',
+  ],
+  [
+    'a type of several definitions',
+    '25ff8103010103426f7801ff820001030101410104000103416e7901100001015a010c00000034ff820102010b2a6d61696e' +
+      '2e496e6e6572ff8303010105496e6e657201ff8400010201044e616d65010c0001015001ff860000001bff85030101015001' +
+      'ff86000102010158010400010159010400000011ff840a01016e0101060108000001017a00',
+    '{"A":1,"Any":{"name":"*main.Inner","value":{"Name":"n","P":{"X":3,"Y":4}}},"Z":"z"}',
+  ],
+  [
+    'one inside another',
+    '25ff8103010103426f7801ff820001030101410104000103416e7901100001015a010c00000076ff82010201086d61696e2e' +
+      '426f78ff82320104010b2a6d61696e2e496e6e6572ff8303010105496e6e657201ff8400010201044e616d65010c00010150' +
+      '01ff860000001bff85030101015001ff86000102010158010400010159010400000012ff840a01017101010a010c00000102' +
+      '696e0001017a00',
+    '{"A":1,"Any":{"name":"main.Box","value":{"A":2,"Any":{"name":"*main.Inner","value":{"Name":"q","P":{"X":5,"Y":6}}},"Z":"in"}},"Z":"z"}',
+  ],
+  [
+    'three deep, with a definition in the innermost',
+    '18ff81030101044465657001ff8200010101014101100000004dff8201096d61696e2e44656570ff823c01096d61696e2e44' +
+      '656570ff822301066d61696e2e50ff83030101015001ff84000102010158010400010159010400000009ff84050102010400' +
+      '000000',
+    '{"A":{"name":"main.Deep","value":{"A":{"name":"main.Deep","value":{"A":{"name":"main.P","value":{"X":1,"Y":2}}}}}}}',
+  ],
+  [
+    'a list of several',
+    '28ff8103010104426f783201ff8200010301014c01ff840001014d01ff86000103416e7901100000001cff830201010e5b5d' +
+      '696e74657266616365207b7d01ff84000110000027ff85040101176d61705b737472696e675d696e74657266616365207b7d' +
+      '01ff8600010c0110000026ff820105066d61696e2e50ff87030101015001ff8800010201015801040001015901040000004e' +
+      'ff88050102010400066d61696e2e50ff8805010601080003696e740402000a00086d61696e2e426f78ff8903010103426f78' +
+      '01ff8a0001030101410104000103416e7901100001015a010c00000032ff8a16011201066d61696e2e50ff88050110011000' +
+      '01016b0001010161085b5d737472696e67ff8b020102ff8c00010c000017ff8c04000101780107666c6f61743634080400fe' +
+      '044000',
+    '{"L":[{"name":"main.P","value":{"X":1,"Y":2}},{"name":"main.P","value":{"X":3,"Y":4}},{"name":"int","value":5},null,{"name":"main.Box","value":{"A":9,"Any":{"name":"main.P","value":{"X":8,"Y":8}},"Z":"k"}}],"M":{},"Any":{"name":"float64","value":2.5}}',
+  ],
+]
+for (const [what, hex, expected] of INTERFACES) {
+  test(`Go's interfaces: a definition ends its message, the value goes on in the next: ${what}`, () => {
+    const found = decodeGob(Buffer.from(hex, 'hex'))
+    const text = JSON.stringify(found, (key, value: unknown) => (key === 'type' ? undefined : value))
+    assert.equal(text, expected)
+    const [bytes] = new GobDecoder(Buffer.from(hex + '03040006', 'hex')).decodeAll().slice(1)
+    assert.equal(bytes, 3)
+    for (let length = 1; length < hex.length / 2; length++) {
+      throwsCode(() => decodeGob(Buffer.from(hex, 'hex').subarray(0, length)), 'PROTOCOL')
+    }
+  })
+}
+
+test('lists and maps are numbered after what they hold, as Go does', () => {
+  const type = gob.struct('main.M', {
+    M: gob.map(string(), gob.map(string(), slice(int()))),
+    A: gob.array(2, slice(string())),
+  })
+  const written = Buffer.from(encodeGob(type, {})).toString('hex')
+  assert.equal(
+    written,
+    '1dff81030101014d01ff8200010201014d01ff880001014101ff8c0000002cff870401011b6d61705b737472696e675d6d61705b737472696e675d5b5d696e7401ff8800010c01ff8600000fff85040102ff8600010c01ff8400000cff83020102ff8400010400001cff8b0101010b5b325d5b5d737472696e6701ff8c0001ff8a010400000cff89020102ff8a00010c000007ff820202000000',
+  )
+})
+
 test('types with a marshaler travel as their bytes', () => {
   for (const by of ['gob', 'binary', 'text'] as const) {
     const time = gob.struct('T', { At: gob.marshaled('time.Time', by) })

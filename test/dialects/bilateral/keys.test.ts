@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { createServer, connect as dial, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { Bilateral, newKeypair } from '../../../src/dialects/bilateral/index.ts'
-import { isKey, z85 } from '../../../src/dialects/bilateral/keys.ts'
+import { isKey } from '../../../src/dialects/bilateral/keys.ts'
+import { bytesOfKey, z85 } from '../../../src/dialects/shared/z85.ts'
 import { defer, until, type Scope } from '../../support/index.ts'
 import { Arith, encrypted, keypairs, listening, NETWORK, QUICK, RawPeer } from './support.ts'
 
@@ -118,5 +119,8 @@ test('keys: Z85 as libzmq writes it', async () => {
   // The example of ZeroMQ RFC 32.
   assert.equal(z85(Buffer.from('864fd26fb559f75b', 'hex')), 'HelloWorld')
   assert.equal(z85(Buffer.alloc(4, 255)), '%nSc0')
+  assert.equal(z85(bytesOfKey(pair.publicKey) ?? Buffer.alloc(0)), pair.publicKey)
+  // More than 32 bytes hold.
+  assert.ok(!isKey('#'.repeat(40)) && !isKey(`${pair.publicKey.slice(0, 35)}%nSc1`))
   assert.ok(!isKey('HelloWorld') && !isKey(`${pair.publicKey}x`) && !isKey(`~${pair.publicKey.slice(1)}`))
 })

@@ -386,6 +386,21 @@ describe('limits', () => {
     await until(() => gone > 0, 'the end of the connection')
   })
 
+  test('maxMessageBytes: a peer that we connect to is disconnected, and connected to again', async (t) => {
+    const raw = new RawPeer(t, { name: 'raw' })
+    const times = { ...QUICK, joinEveryMs: 60_000 }
+    const node = await plain(t, 'a', { maxMessageBytes: 1000, times })
+    node.connectTo('raw', raw.listen())
+    assert.deepEqual(await raw.next(), ['a', 'JOIN', NETWORK])
+    await raw.send('a', 'STAY', '')
+    await node.connected('raw')
+    await raw.send('a', 'CALL', 'x'.repeat(1001))
+    await until(() => node.connectionCount === 0, 'the end of the connection')
+    assert.deepEqual(await raw.next(), ['a', 'JOIN', NETWORK])
+    await raw.send('a', 'STAY', '')
+    await node.connected('raw')
+  })
+
   test('maxRequests, maxRequestsAPeer: of what we are asked', async (t) => {
     const node = await plain(t, 'a', { maxRequests: 3, maxRequestsAPeer: 2 })
     const gate = later()

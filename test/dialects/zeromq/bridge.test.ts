@@ -48,6 +48,26 @@ test('an EventEmitter: one argument is the payload, several a list; long results
   assert.equal(emitter.listenerCount('saved'), 0)
 })
 
+test('what a listener of a carried event emits at once is carried too', async (t) => {
+  const [a, b] = [await startBus(t, { instanceId: 'a' }), await startBus(t, { instanceId: 'b' })]
+  const client = newClient(t)
+  const events = await client.subscribeTo(a.address, 'x', 'y')
+  const emitter = new EventEmitter()
+  emitter.on('x', (payload: { n: number }) => {
+    emitter.emit('y', payload)
+    if (payload.n === 1) emitter.emit('x', { n: 2 })
+  })
+  const receive = await client.subscribeTo(b.address, 'x')
+  const carried = bridge(emitter, a, { events: ['x', 'y'], receive })
+  defer(t, () => carried.close())
+  void b.publish('x', { n: 1 })
+  assert.deepEqual((await take(events, 3)).map(brief), [
+    ['y', { n: 1 }],
+    ['y', { n: 2 }],
+    ['x', { n: 2 }],
+  ])
+})
+
 test('two emitters over two buses: both ways, without a loop; and an EventTarget', async (t) => {
   const [a, b] = [await startBus(t, { instanceId: 'a' }), await startBus(t, { instanceId: 'b' })]
   const client = newClient(t)

@@ -29,6 +29,9 @@ describe('the content of a lock file', () => {
       startedAt: '2026-11-21T03:28:20.991516956Z',
     })
     assert.equal(encodeLockInfo(info), EXAMPLE)
+    const odd = encodeLockInfo({ ...info, instanceId: '<a&b>' })
+    assert.equal(odd, EXAMPLE.replace('"A"', String.raw`"\u003ca\u0026b\u003e"`))
+    assert.equal(decodeLockInfo(odd)?.instanceId, '<a&b>')
     assert.deepEqual(addressOf(info), { pub: 'tcp://127.0.0.1:45600', rpc: 'tcp://127.0.0.1:45601' })
   })
 

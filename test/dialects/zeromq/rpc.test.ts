@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { z } from 'zod'
-import type { BusNotice } from 'conclave/zeromq'
+import { Bus, type BusNotice } from 'conclave/zeromq'
 import { ConclaveError } from '../../../src/errors/index.ts'
-import { until } from '../../support/index.ts'
+import { defer, until } from '../../support/index.ts'
 import { dialZmtp, frameOf, newClient, rawServer, readyOf, GREETING, startBus, startTcpBus } from './support.ts'
 
 describe('JSON-RPC 2.0, whatever comes', () => {
@@ -190,6 +190,70 @@ test('calls on a connection that is lost end as unknown', async (t) => {
   const client = newClient(t, { insecure: true })
   await assert.rejects(client.call(endpoint, 'a'), { code: 'DISCONNECTED', outcome: 'unknown' })
   assert.ok(peers.length >= 1)
+})
+
+test('a listener of notices that throws ends neither the bus nor a call', async (t) => {
+  const heard: string[] = []
+  const onNotice = ({ type }: { readonly type: string }): void => {
+    heard.push(type)
+    throw new Error('the log is full')
+  }
+  const bus = await startBus(t, { onNotice })
+  bus.registerMethod('bad', () => {
+    throw new Error('on purpose')
+  })
+  bus.registerMethod('later', () => Promise.reject(new Error('on purpose')))
+  const client = newClient(t)
+  for (const method of ['bad', 'later', 'bad']) {
+    await assert.rejects(client.call(bus.address, method), { code: 'FAILED', message: 'on purpose' })
+  }
+  assert.deepEqual(heard, ['handler-error', 'handler-error', 'handler-error'])
+})
+
+test('a first call that is aborted in the turn in which it was made', async (t) => {
+  const bus = await startBus(t)
+  bus.registerMethod('never', () => new Promise(() => {}))
+  const client = newClient(t)
+  const controller = new AbortController()
+  const call = client.call(bus.address, 'never', 1, { signal: controller.signal })
+  controller.abort()
+  await assert.rejects(call, { code: 'ABORTED' })
+})
+
+describe('what breaks the protocol is let go, and asked again', () => {
+  const curve = Buffer.from(GREETING)
+  curve.write('CURVE', 12, 'latin1')
+  const BREACHES: readonly (readonly [string, readonly Buffer[]])[] = [
+    ['bytes that are no ZMTP', [Buffer.alloc(100, 0xff)]],
+    ['a bus with keys', [curve]],
+    ['a socket of another kind', [GREETING, readyOf('PUB')]],
+    ['a handshake that is none', [GREETING, frameOf('xxx', 4)]],
+  ]
+  for (const [what, bytes] of BREACHES) {
+    test(`${what}: DISCONNECTED, and the bus that is there afterwards answers`, async (t) => {
+      const { endpoint, server, peers } = await rawServer(t, (peer) => peer.write(...bytes))
+      const client = newClient(t, { insecure: true })
+      await assert.rejects(client.call(endpoint, 'echo', 1), { code: 'DISCONNECTED', outcome: 'not-committed' })
+      server.close()
+      for (const { socket } of peers) socket.destroy()
+      const bus = new Bus({ insecure: true })
+      defer(t, () => bus.shutdown())
+      bus.registerMethod('echo', (params) => params)
+      await bus.start(0, Number(endpoint.split(':').at(-1)))
+      assert.equal(await client.call(endpoint, 'echo', 2), 2)
+    })
+  }
+
+  test('an answer that is too long ends its call and the connection; later calls are answered', async (t) => {
+    const bus = await startBus(t)
+    const client = newClient(t, { maxMessageBytes: 4000 })
+    bus.registerMethod('echo', (params) => params)
+    bus.registerMethod('long', () => 'x'.repeat(5000))
+    await assert.rejects(client.call(bus.address, 'long'), { code: 'DISCONNECTED', outcome: 'unknown' })
+    assert.equal(await client.call(bus.address, 'echo', 'x'), 'x')
+    await assert.rejects(client.call(bus.address, 'long'), { code: 'DISCONNECTED', outcome: 'unknown' })
+    assert.equal(await client.call(bus.address, 'echo', 'y'), 'y')
+  })
 })
 
 describe('bounds', () => {

@@ -5,8 +5,8 @@ import { exactly, type ReceivedEnvelope, type Subscription, type SubscriptionNot
 import { EventQueue } from '../../../src/dialects/zeromq/event-queue.ts'
 import { Gaps } from '../../../src/dialects/zeromq/gaps.ts'
 import { WaterMark } from '../../../src/dialects/zeromq/water-mark.ts'
-import { until } from '../../support/index.ts'
-import { newClient, socketIn, startBus, startTcpBus } from './support.ts'
+import { defer, until } from '../../support/index.ts'
+import { newClient, rawServer, socketIn, startBus, startTcpBus } from './support.ts'
 
 async function take(events: Subscription, count: number): Promise<ReceivedEnvelope[]> {
   const taken: ReceivedEnvelope[] = []
@@ -24,6 +24,32 @@ const envelope = (topic: string, seq?: number, instanceId = 'a') => ({
   timestamp: '',
   payload: seq ?? null,
   ...(seq === undefined ? {} : { seq }),
+})
+
+test('where something takes connections for calls and says nothing, events come all the same', async (t) => {
+  const bus = await startTcpBus(t)
+  const { endpoint } = await rawServer(t, () => {})
+  const client = newClient(t, { insecure: true, dialTimeoutMs: 300 })
+  const events = await client.subscribe({ pub: bus.pubAddr, rpc: endpoint }, ['a'], { settleMs: 50 })
+  const ticking = setInterval(() => void bus.publish('a', 1), 5)
+  defer(t, () => clearInterval(ticking))
+  const [event] = await take(events, 1)
+  assert.equal(event?.topic, 'a')
+})
+
+test('an event that is too long ends the connection, not the subscription', async (t) => {
+  const bus = await startBus(t)
+  const client = newClient(t, { maxMessageBytes: 4000 })
+  const notices: SubscriptionNotice['type'][] = []
+  const events = await client.subscribe(bus.address, ['a'], { onNotice: ({ type }) => notices.push(type) })
+  void bus.publish('a', 'x'.repeat(5000))
+  await until(() => notices.join() === 'connected,disconnected,connected', 'another connection')
+  // The bus hears of the subscription a moment after that.
+  const ticking = setInterval(() => void bus.publish('a', 'short'), 5)
+  defer(t, () => clearInterval(ticking))
+  const [event] = await take(events, 1)
+  assert.equal(event?.payload, 'short')
+  assert.ok((event?.missed ?? 0) > 0)
 })
 
 test('prefixes, exact topics, and everything', async (t) => {

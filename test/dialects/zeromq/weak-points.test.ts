@@ -283,6 +283,11 @@ describe('8 other users of the machine get nothing', () => {
     for (const wrong of [
       { ...keys, secretKey: 'short' },
       { ...keys, publicKey: ' '.repeat(40) },
+      { ...keys, publicKey: ','.repeat(40) },
+      { ...keys, publicKey: '#'.repeat(40) },
+      { ...keys, clients: ['short'] },
+      { ...keys, clients: ['#'.repeat(40)] },
+      { ...keys, clients: ['"'.repeat(40)] },
     ]) {
       await assert.rejects(new Bus({ keys: wrong }).start(0, 0), { code: 'INVALID_OPTION' })
     }

@@ -28,6 +28,8 @@ export class GobDecoder {
   readonly #maxTypes: number
   readonly #zeros: Zeros
 
+  #last: GobType | undefined
+
   /** @throws `TOO_LARGE` for more bytes than `limits.maxBytes` */
   constructor(bytes: Uint8Array, limits: GobLimits = {}) {
     const { maxBytes = MAX_GOB_BYTES } = limits
@@ -38,6 +40,11 @@ export class GobDecoder {
     this.#maxDepth = limits.maxDepth ?? MAX_GOB_DEPTH
     this.#maxTypes = limits.maxTypes ?? MAX_GOB_TYPES
     this.#zeros = new Zeros(limits.maxElements ?? MAX_GOB_ELEMENTS, this.#maxDepth)
+  }
+
+  /** The type of the last value, as the stream describes it. */
+  get type(): GobType | undefined {
+    return this.#last
   }
 
   /** All values that are left. @throws as `next` */
@@ -55,17 +62,18 @@ export class GobDecoder {
    * the wanted type
    */
   next(as?: GobType): unknown {
-    while (this.#reader.left > 0) {
-      const rest = this.#reader.enter(this.#reader.count())
-      const id = this.#reader.id()
-      if (id < 0) {
-        this.#define(-id)
-        this.#reader.leave(rest)
-        continue
+    const reader = this.#reader
+    while (!reader.last) {
+      reader.nextMessage()
+      const id = reader.id()
+      if (id >= 0) {
+        this.#last = this.#typeOf(id)
+        const value = this.#top(id, as, 0)
+        reader.endMessage()
+        return value
       }
-      const value = this.#top(id, as, 0)
-      this.#reader.leave(rest)
-      return value
+      this.#define(-id)
+      reader.endMessage()
     }
     return undefined
   }
@@ -189,17 +197,25 @@ export class GobDecoder {
   #interface(depth: number): unknown {
     const name = this.#reader.string()
     if (name === '') return null
-    let id = this.#reader.id()
-    while (id < 0) {
+    const id = this.#concrete()
+    // A length to skip the value by. It is too short where a definition follows inside of it, so it bounds nothing.
+    this.#reader.count()
+    return { name, type: this.#typeOf(id), value: this.#top(id, undefined, depth + 1) }
+  }
+
+  /**
+   * The number of an interface's type, after the definitions that it may need. Go's encoder ends the message with each of
+   * them and goes on in the next; inside another interface the rest follows at once, with its length before it.
+   */
+  #concrete(): number {
+    const reader = this.#reader
+    for (;;) {
+      const id = reader.id()
+      if (id >= 0) return id
       this.#define(-id)
-      // What follows a definition inside of a value has its length before it.
-      this.#reader.count()
-      id = this.#reader.id()
+      if (reader.left === 0) reader.nextMessage()
+      else reader.count()
     }
-    const rest = this.#reader.enter(this.#reader.count())
-    const value = this.#top(id, undefined, depth + 1)
-    this.#reader.leave(rest)
-    return { name, type: this.#typeOf(id), value }
   }
 }
 

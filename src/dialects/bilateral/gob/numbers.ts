@@ -18,9 +18,11 @@ export function isOwn(shape: Solid): shape is Own {
   return !(shape.kind in BASIC)
 }
 
-/** Numbers for types, in the order in which Go's encoder gives them: a struct's own, then those of its fields. */
+/** Numbers for types, in the order in which Go's encoder gives them: a struct before its fields, the rest after their parts. */
 export class TypeNumbers {
   readonly #byKey = new Map<number, Numbered>()
+  /** Keys of those that have a number, or get one after their parts. */
+  readonly #begun = new Set<number>()
   readonly #keys = new Map<Own, number>()
   /** Keys of types without a name, by their kind and parts. */
   readonly #spelled = new Map<string, number>()
@@ -40,21 +42,32 @@ export class TypeNumbers {
     const key = this.#key(shape)
     const known = this.#byKey.get(key)
     if (known !== undefined) return known
-    if (this.#byKey.size >= this.#maxTypes) {
+    if (this.#begun.size >= this.#maxTypes) {
       throw new ConclaveError('TOO_LARGE', `A gob stream defines at most ${this.#maxTypes} types: use fewer.`)
     }
-    const numbered: Numbered = {
-      id: FIRST_OWN_TYPE + 1 + this.#byKey.size,
-      name: 'name' in shape ? withoutPackage(shape.name) : name,
-      shape,
+    this.#begun.add(key)
+    if ('name' in shape) {
+      const numbered = this.#number(key, shape, withoutPackage(shape.name))
+      this.#parts(shape)
+      return numbered
     }
+    this.#parts(shape)
+    return this.#number(key, shape, name)
+  }
+
+  #number(key: number, shape: Own, name: string): Numbered {
+    const numbered: Numbered = { id: FIRST_OWN_TYPE + 1 + this.#byKey.size, name, shape }
     this.#byKey.set(key, numbered)
+    return numbered
+  }
+
+  #parts(shape: Own): void {
     for (const part of partsOf(shape)) {
       const inner = solid(part)
+      if (!isOwn(inner) || this.#begun.has(this.#key(inner))) continue
       // Go writes a type without a name by its expression where it first meets it as a field.
-      if (isOwn(inner)) this.of(inner, shape.kind === 'struct' ? expression(inner, 0).slice(0, MAX_EXPRESSION) : '')
+      this.of(inner, shape.kind === 'struct' ? expression(inner, 0).slice(0, MAX_EXPRESSION) : '')
     }
-    return numbered
   }
 
   /** The same for equal types without a name; a struct, and what contains itself, equals only itself. */

@@ -12,27 +12,30 @@ export class Reader {
   readonly #double = new DataView(new ArrayBuffer(8))
   /** Where it reads, and where the message ends that it may read. */
   #at = 0
-  #end: number
+  #end = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#end = bytes.byteLength
   }
 
+  /** Bytes of this message. */
   get left(): number {
     return this.#end - this.#at
   }
 
-  /** Reads no further than `length` bytes from here. @returns what gives the rest back */
-  enter(length: number): number {
-    const before = this.#end
-    this.#end = this.#at + length
-    return before
+  /** Nothing follows this message. */
+  get last(): boolean {
+    return this.#end === this.#bytes.length
   }
 
-  leave(before: number): void {
+  endMessage(): void {
     if (this.left !== 0) malformed(`${this.left} bytes too many in a message`)
-    this.#end = before
+  }
+
+  nextMessage(): void {
+    this.endMessage()
+    this.#end = this.#bytes.length
+    this.#end = this.count() + this.#at
   }
 
   /** A count of bytes or elements: each takes a byte at least, so more than is left cannot be. */

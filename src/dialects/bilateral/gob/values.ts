@@ -37,9 +37,14 @@ export function asMap(value: unknown, path: string): ReadonlyMap<unknown, unknow
   return value instanceof Map ? value : unfit('a Map', value, path)
 }
 
+/** An object whose fields are all there is to it: no array, Map, Set, Date, … */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return Object.prototype.toString.call(value) === '[object Object]'
+}
+
 export function asRecord(value: unknown, path: string): Readonly<Record<string, unknown>> | undefined {
   if (isNil(value)) return undefined
-  return typeof value === 'object' ? (value as Record<string, unknown>) : unfit('an object', value, path)
+  return isRecord(value) ? value : unfit('an object with fields', value, path)
 }
 
 export function asConcrete(value: unknown, path: string): Concrete | undefined {
