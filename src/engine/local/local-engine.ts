@@ -328,7 +328,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     const isOver = (): boolean => this.now() >= deadline
     if (end.type === 'lock-lost' || deadline === 0) {
       await reign.stop(this.#endWork())
-    } else await reign.handOver(isOver, (over) => this.#finish(over))
+    } else await reign.handOver(isOver, (over) => this.#finish(isOver, over))
     if (end.type === 'step-down' && end.successor !== undefined) this.#deferUntil = this.now() + DEFER_MS
     if (this.#reign !== reign) return
     this.#reign = undefined
@@ -392,7 +392,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     const reign = this.#reign
     if (reign !== undefined) {
       reign.close()
-      await reign.handOver(isOver, (over) => this.#finish(over))
+      await reign.handOver(isOver, (over) => this.#finish(isOver, over))
     } else if (this.#link !== undefined) {
       await this.desk.withdrawAll(isOver)
       await this.desk.settled(isOver)
@@ -429,10 +429,13 @@ export class LocalEngine extends DeskEngine implements Engine {
     this.#resolveClosed(reason)
   }
 
-  /** What runs here ends: what runs only while primary, then handlers of calls that were taken. Both may still call and write. */
-  async #finish(isOver: () => boolean): Promise<void> {
+  /**
+   * What runs here ends: what runs only while primary, then handlers of calls that were taken. Both may still call and write.
+   * @param answersAreOver nobody is left to be answered, though there may be time
+   */
+  async #finish(isOver: () => boolean, answersAreOver: () => boolean): Promise<void> {
     await this.#work.stopWithin(isOver)
-    await this.desk.served(isOver)
+    await this.desk.served(answersAreOver)
   }
 
   /** What runs only while primary ends before the next one begins, if it ends in time; `undefined` when nothing runs. */

@@ -157,9 +157,9 @@ export class Reign {
    * When the lock is lost on the way, it ends at once (rule A1). Resolves when database and lock are free, whoever else
    * frees them, or then when the time is up.
    * @param isOver asked again and again: the time is up
-   * @param settle what the owner ends in between, as long as the time is not up: its own handlers, `whilePrimary`
+   * @param settle what the owner ends in between: its own handlers, as long as they are not stopped, and `whilePrimary`
    */
-  async handOver(isOver: () => boolean, settle: (isOver: () => boolean) => Promise<void>): Promise<void> {
+  async handOver(isOver: () => boolean, settle: (stopped: () => boolean) => Promise<void>): Promise<void> {
     const successors = this.hub.links().length > 0
     if (!this.#stopped) await this.#drain(() => this.#stopped || isOver(), settle)
     if (this.#stopped) {
@@ -171,7 +171,7 @@ export class Reign {
     await this.#leaving
   }
 
-  async #drain(isOver: () => boolean, settle: (isOver: () => boolean) => Promise<void>): Promise<void> {
+  async #drain(isOver: () => boolean, settle: (stopped: () => boolean) => Promise<void>): Promise<void> {
     const { flush } = this.#options
     this.#handingOver = true
     this.seat.closing()

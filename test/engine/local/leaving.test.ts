@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Engine } from '../../../src/engine/engine.ts'
 import type { LocalEngineOptions } from '../../../src/engine/local/engine-options.ts'
 import { LocalEngine } from '../../../src/engine/local/local-engine.ts'
 import type { PrimaryDatabase } from '../../../src/engine/local/primary-database.ts'
@@ -71,7 +72,16 @@ suite('A1 a primary whose lock is lost while it drains answers nobody any more',
   const { machine: own } = b.world as MemoryWorld
   let answer: (value: string) => void = () => {}
   const slow = offer('slow', () => new Promise<string>((resolve) => (answer = resolve)))
-  const all = await b.members(2, () => ({ offers: [slow] }))
+  const ended: number[] = []
+  const all: Engine[] = await b.members(2, (index) => ({
+    offers: [slow],
+    whilePrimary: () =>
+      Promise.resolve(async () => {
+        await all[1]!.closed
+        await pause(100)
+        ended.push(index)
+      }),
+  }))
   const heard = b.statuses(all[0]!)
   const call = b.call(all[1]!, 'slow').then(
     (value) => `answered ${String(value)}`,
@@ -85,6 +95,7 @@ suite('A1 a primary whose lock is lost while it drains answers nobody any more',
   await closed
   answer('late')
   assert.equal(await call, 'not answered')
+  assert.deepEqual(ended, [0], 'what runs only while primary had its time')
   assert.ok(heard.some((status) => status.type === 'warning' && code('LOCK_LOST')(status.error)))
 })
 
