@@ -207,8 +207,10 @@ export class Seat {
     this.#try(() => {
       if (platform.stat(this.endpointPath) === undefined) return on.onEndpointVanished()
       const record = readAnnouncement(this.workspace)
-      const same = record.type === 'announcement' && record.announcement.instance === this.#announcement.instance
-      if (!same) this.#write({})
+      const { instance, endpoint } = this.#announcement
+      const { announcement } = record.type === 'announcement' ? record : { announcement: undefined }
+      // It may name an older socket of ours: when the fresh one was bound, the disk was full.
+      if (announcement?.instance !== instance || announcement.endpoint !== endpoint) this.#write({})
     })
   }
 

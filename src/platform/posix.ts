@@ -82,7 +82,12 @@ class PosixPlatform implements Platform {
       fs.mkdirSync(path, { mode })
     } catch (error) {
       if (errnoCode(error) !== 'EEXIST') throw error
+      return
     }
+    // A umask of 177, as before secret files are made, takes our own bits away: we could not go in.
+    const made = this.stat(path)
+    const own = mode & 0o700
+    if (made?.kind === 'directory' && (made.mode & own) !== own) fs.chmodSync(path, made.mode | own)
   }
 
   readFile(path: string, maxBytes: number): string | undefined {
@@ -175,8 +180,12 @@ class PosixPlatform implements Platform {
   #userRuntimeDirectory(): string | undefined {
     const path = process.env['XDG_RUNTIME_DIR']
     if (path === undefined || !isAbsolute(path)) return undefined
-    const stat = fs.statSync(path, { throwIfNoEntry: false })
-    return stat?.isDirectory() === true && stat.uid === this.uid ? path : undefined
+    try {
+      const stat = fs.statSync(path, { throwIfNoEntry: false })
+      return stat?.isDirectory() === true && stat.uid === this.uid ? path : undefined
+    } catch {
+      return undefined // It lies where we may not look (another user's home).
+    }
   }
 
   /** A lock file that can't be opened: another user's, or a place where nothing can be written. */

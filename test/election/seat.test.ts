@@ -374,6 +374,19 @@ describe('Seat.watch', () => {
     assert.equal(vanished(), 1)
   })
 
+  it('B6 announces a fresh name again when that failed the first time', (t) => {
+    const { seat, workspace, vanished } = watched(t)
+    const platform = workspace.platform as MemoryProcess
+    platform.remove(seat.endpointPath)
+    mock.timers.tick(10_000)
+    assert.equal(vanished(), 1)
+    // Bound, and then the disk was full.
+    platform.bind(seat.renewEndpoint(), {})
+    mock.timers.tick(10_000)
+    assert.deepEqual(announced(workspace), seat.announcement)
+    assert.equal(vanished(), 1)
+  })
+
   it('B4 restores an announcement that was deleted or damaged under its lock', (t) => {
     const { seat, workspace } = watched(t)
     workspace.platform.remove(announcementPath(workspace))

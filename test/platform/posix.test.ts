@@ -223,6 +223,37 @@ test("runtimeDirectory: another user's", { skip: needsRoot }, (context) => {
   assert.equal(platform.runtimeDirectory(), `/tmp/conclave-${platform.uid}`)
 })
 
+test(
+  "runtimeDirectory: below a directory of another user's that is closed to us",
+  { skip: needsRoot },
+  async (context) => {
+    const closed = temporaryDirectory(context)
+    const program = startProgram(context, 'platform/programs/stranger-directories.ts', [String(STRANGER)], {
+      env: { ...process.env, XDG_RUNTIME_DIR: join(closed, 'run') },
+    })
+    const [runtime] = (await program.line()).split(' ')
+    assert.equal(runtime, `/tmp/conclave-${STRANGER}`)
+    assert.equal((await program.ended).code, 0)
+  },
+)
+
+test('makeDirectory: the mode it was asked for, whatever the umask takes away', (context) => {
+  const parent = temporaryDirectory(context)
+  for (const umask of [0o000, 0o022, 0o177, 0o777]) {
+    const path = join(parent, umask.toString(8))
+    const before = process.umask(umask)
+    try {
+      platform.makeDirectory(path, 0o700)
+    } finally {
+      process.umask(before)
+    }
+    assert.equal(platform.stat(path)?.mode, 0o700)
+  }
+  fs.chmodSync(join(parent, '22'), 0o755)
+  platform.makeDirectory(join(parent, '22'), 0o700)
+  assert.equal(platform.stat(join(parent, '22'))?.mode, 0o755, 'one that was there is left as it is')
+})
+
 test('runtimeDirectory: without a usable XDG_RUNTIME_DIR', (context) => {
   for (const value of ['relative/path', '/nowhere/at/all', '']) {
     useRuntimeDirectory(context, value)

@@ -98,7 +98,6 @@ export class LocalEngine extends DeskEngine implements Engine {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
-    flushAtExit(this.#flushAtExit)
   }
 
   get workspace(): string {
@@ -122,6 +121,7 @@ export class LocalEngine extends DeskEngine implements Engine {
    * @throws what `seek` and the handshake throw, and what `whilePrimary` throws
    */
   async join(deadlineMs: number, signal: AbortSignal | undefined): Promise<void> {
+    flushAtExit(this.#flushAtExit)
     const onAbort = (): void => this.#stop.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
     if (signal?.aborted === true) onAbort()
@@ -169,8 +169,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     this.desk.unref()
     this.#link?.unref()
     this.#reign?.unref()
-    process.off('beforeExit', this.#beforeExit)
-    if (this.#reign !== undefined) process.on('beforeExit', this.#beforeExit)
+    this.#watchExit()
   }
 
   /** Not while it closes: what ends the link then is no loss. */
@@ -285,7 +284,8 @@ export class LocalEngine extends DeskEngine implements Engine {
       signal: this.#stop.signal,
       onWarning: (error) => this.#statuses.tell({ type: 'warning', error }),
     })
-    this.#taking = taking.catch(() => {})
+    // Who closes the member meanwhile waits until all is free again.
+    this.#taking = taking.then((reign) => (this.#goesOn ? undefined : reign.stop())).catch(() => {})
     this.#failed = true
     const reign = await taking
     this.#failed = false
@@ -307,12 +307,18 @@ export class LocalEngine extends DeskEngine implements Engine {
       await this.#abdicate(reign, { type: 'step-down', successor: undefined }, 0)
       throw error
     }
-    if (!this.#ref) process.on('beforeExit', this.#beforeExit)
+    this.#watchExit()
     joined()
     const end = await reign.ended
     if (end.type === 'closing') return
     await this.#abdicate(reign, end, this.now() + (this.#options.limits['drainMs'] ?? DRAIN_MS))
     if (end.type === 'lock-lost') this.#statuses.tell({ type: 'warning', error: end.error })
+  }
+
+  /** A primary that nothing keeps alive hands over before the process ends (rule B12). */
+  #watchExit(): void {
+    process.off('beforeExit', this.#beforeExit)
+    if (!this.#ref && this.#reign !== undefined) process.on('beforeExit', this.#beforeExit)
   }
 
   /** From primary to seeking. */
@@ -322,7 +328,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     const isOver = (): boolean => this.now() >= deadline
     if (end.type === 'lock-lost' || deadline === 0) {
       await reign.stop(this.#endWork())
-    } else await reign.handOver(isOver, () => this.#finish(isOver))
+    } else await reign.handOver(isOver, (over) => this.#finish(isOver, over))
     if (end.type === 'step-down' && end.successor !== undefined) this.#deferUntil = this.now() + DEFER_MS
     if (this.#reign !== reign) return
     this.#reign = undefined
@@ -386,7 +392,7 @@ export class LocalEngine extends DeskEngine implements Engine {
     const reign = this.#reign
     if (reign !== undefined) {
       reign.close()
-      await reign.handOver(isOver, () => this.#finish(isOver))
+      await reign.handOver(isOver, (over) => this.#finish(isOver, over))
     } else if (this.#link !== undefined) {
       await this.desk.withdrawAll(isOver)
       await this.desk.settled(isOver)
@@ -423,10 +429,13 @@ export class LocalEngine extends DeskEngine implements Engine {
     this.#resolveClosed(reason)
   }
 
-  /** What runs here ends: what runs only while primary, then handlers of calls that were taken. Both may still call and write. */
-  async #finish(isOver: () => boolean): Promise<void> {
+  /**
+   * What runs here ends: what runs only while primary, then handlers of calls that were taken. Both may still call and write.
+   * @param answersAreOver nobody is left to be answered, though there may be time
+   */
+  async #finish(isOver: () => boolean, answersAreOver: () => boolean): Promise<void> {
     await this.#work.stopWithin(isOver)
-    await this.desk.served(isOver)
+    await this.desk.served(answersAreOver)
   }
 
   /** What runs only while primary ends before the next one begins, if it ends in time; `undefined` when nothing runs. */

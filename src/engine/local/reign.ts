@@ -54,9 +54,11 @@ export class Reign {
   readonly #database: ServedDatabase | undefined
   readonly #door: Door
   #listener: Listener | undefined
-  #stopping: Promise<void> | undefined
   #end!: (end: EndOfReign) => void
+  #handingOver = false
   #stopped = false
+  /** Once stopped: resolves when database and lock are free. */
+  #leaving: Promise<void> = Promise.resolve()
   #ref = true
 
   /**
@@ -114,7 +116,7 @@ export class Reign {
     const port = this.hub.attachLocal((frame) => {
       if (!database.receive(frame)) deliver(frame)
     })
-    database.attach(this.hub, port, (error) => this.#end({ type: 'lock-lost', error }))
+    database.attach(this.hub, port, this.#lost)
     return port
   }
 
@@ -125,7 +127,7 @@ export class Reign {
     this.#listen(this.seat.endpointPath)
     this.seat.announce()
     this.seat.watch({
-      onLost: (error) => this.#end({ type: 'lock-lost', error }),
+      onLost: this.#lost,
       onEndpointVanished: () => this.#renew(),
       onWarning: (error) => this.#options.onWarning(warning(error)),
     })
@@ -152,21 +154,35 @@ export class Reign {
   /**
    * In order: nothing new is taken, what was taken is settled and delivered until the deadline, then listener, lock and,
    * last, the links are closed (rules A9, A13).
+   * When the lock is lost on the way, it ends at once (rule A1). Resolves when database and lock are free, whoever else
+   * frees them, or then when the time is up.
    * @param isOver asked again and again: the time is up
-   * @param settle what the owner ends in between: its own handlers, `whilePrimary`
+   * @param settle what the owner ends in between: its own handlers, as long as they are not stopped, and `whilePrimary`
    */
-  async handOver(isOver: () => boolean, settle: () => Promise<void>): Promise<void> {
-    const { flush } = this.#options
+  async handOver(isOver: () => boolean, settle: (stopped: () => boolean) => Promise<void>): Promise<void> {
     const successors = this.hub.links().length > 0
+    if (!this.#stopped) await this.#drain(() => this.#stopped || isOver(), settle)
+    if (this.#stopped) {
+      await within(this.#leaving, isOver)
+      return
+    }
+    this.#stopped = true
+    this.#leaving = this.#leave(successors)
+    await this.#leaving
+  }
+
+  async #drain(isOver: () => boolean, settle: (stopped: () => boolean) => Promise<void>): Promise<void> {
+    const { flush } = this.#options
+    this.#handingOver = true
     this.seat.closing()
     this.hub.goAway()
     this.#database?.retire(this.#options.self.id)
     flush.flush()
-    await settle()
+    await settle(isOver)
     if (this.#stopped) return
     this.hub.goAwayLocal()
     this.#database?.retire()
-    while (!this.hub.drained && !this.#stopped && !isOver()) {
+    while (!this.hub.drained && !isOver()) {
       await new Promise((resolve) => setTimeout(resolve, 2))
     }
     if (this.#stopped) return
@@ -174,12 +190,14 @@ export class Reign {
     flush.flush()
     // The links may bring answers and acknowledgements that are on their way.
     await oneTurn()
-    if (this.#stopped) return
-    this.#stopped = true
+  }
+
+  async #leave(successorExpected: boolean): Promise<void> {
+    const { flush } = this.#options
     await this.#closeDatabase()
     this.#listener?.close()
     this.#door.close()
-    this.seat.release({ successorExpected: successors })
+    this.seat.release({ successorExpected })
     flush.flush()
     for (const port of this.hub.links()) port.end()
     this.hub.close()
@@ -191,13 +209,22 @@ export class Reign {
    * @param work what must have ended before the next primary may begin
    */
   stop(work?: Promise<void>): Promise<void> {
-    this.#stopping ??= this.#stop(work)
-    return this.#stopping
+    if (!this.#stopped) {
+      this.#stopped = true
+      this.#leaving = this.#stop(work)
+    }
+    return this.#leaving
+  }
+
+  /** A hand-over that is under way is no reason to go on. */
+  readonly #lost = (error: ConclaveError): void => {
+    this.#end({ type: 'lock-lost', error })
+    if (!this.#handingOver || this.#stopped) return
+    this.#options.onWarning(error)
+    void this.stop()
   }
 
   async #stop(work: Promise<void> | undefined): Promise<void> {
-    if (this.#stopped) return
-    this.#stopped = true
     const waits = this.#database !== undefined || work !== undefined
     this.hub.close()
     this.#listener?.close()
@@ -243,8 +270,9 @@ export class Reign {
     const old = this.#listener
     try {
       this.#listen(this.seat.renewEndpoint())
-      this.seat.announce()
+      // Before what may fail: nobody finds it any more, and nothing else would close it.
       old?.close()
+      this.seat.announce()
     } catch (error) {
       this.#options.onWarning(warning(error))
     }
@@ -263,6 +291,17 @@ export class Reign {
       },
     })
   }
+}
+
+async function within(done: Promise<void>, isOver: () => boolean): Promise<void> {
+  let over = false
+  const ended = done.then(() => {
+    over = true
+  })
+  const timeUp = async (): Promise<void> => {
+    while (!over && !isOver()) await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+  await Promise.race([ended, timeUp()])
 }
 
 /** @throws what `takeSeat` throws; the lock is closed then */
