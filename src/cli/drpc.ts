@@ -59,7 +59,7 @@ async function call(given: Given, words: readonly string[], { out, signal }: Sur
   if (path === undefined || module === undefined || method === undefined || words.length > 4) {
     throw new UsageError('It needs a socket, a module and a method: conclave drpc call <socket> <module> <method>.')
   }
-  const { body, explain } = await bodyOf(given, text)
+  const { body, explain } = await bodyOf(given, text, signal)
   const times = given.number('times', { min: 1 }) ?? 1
   const timeoutMs = given.number('timeout', { min: 1 })
   const options = { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
@@ -81,6 +81,7 @@ async function call(given: Given, words: readonly string[], { out, signal }: Sur
 async function bodyOf(
   given: Given,
   text: string | undefined,
+  signal: AbortSignal,
 ): Promise<{ body: Uint8Array; explain: (body: Uint8Array) => unknown }> {
   const [hex, file, proto, type] = ['hex', 'file', 'proto', 'type'].map((option) => given.text(option))
   const plain = (body: Uint8Array): unknown => hexOf(body)
@@ -88,7 +89,7 @@ async function bodyOf(
     const types = await readTypes(proto)
     const reply = given.text('reply') ?? type
     return {
-      body: types.encode(type, (await readJson(text, 'The body')) ?? {}),
+      body: types.encode(type, (await readJson(text, 'The body', { signal })) ?? {}),
       explain: (body) => types.decode(reply, body),
     }
   }
