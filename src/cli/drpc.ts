@@ -114,13 +114,13 @@ async function serve(given: Given, words: readonly string[], { out, err, signal 
   throw signal.reason as Error
 }
 
-async function decode(given: Given, words: readonly string[], { out }: Surroundings): Promise<number> {
+async function decode(given: Given, words: readonly string[], { out, signal }: Surroundings): Promise<number> {
   const asked = given.text('from')
   const from = asked ?? 'client'
   if (from !== 'client' && from !== 'server') throw new UsageError(`--from needs client or server, not "${from}".`)
   const explainers = { client: await Explainer.make('client'), server: await Explainer.make('server') }
   let code: number = EXIT.ok
-  for await (const line of words.length > 0 ? words : createInterface({ input: process.stdin })) {
+  for await (const line of words.length > 0 ? words : createInterface({ input: process.stdin, signal })) {
     const [, mark = '', hex = ''] = /^\s*([<>]?)\s*(\S*)\s*$/.exec(line) ?? [line, '', line]
     if (hex === '') continue
     const side = mark === '<' ? 'server' : mark === '>' ? 'client' : from
@@ -128,6 +128,7 @@ async function decode(given: Given, words: readonly string[], { out }: Surroundi
     if (explained.fault !== undefined) code = EXIT.error
     await say(out, explained, given.has('json'))
   }
+  signal.throwIfAborted()
   return code
 }
 

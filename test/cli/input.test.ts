@@ -18,8 +18,10 @@ test('a signal ends a verb that waits for its standard input', async (t) => {
       ['publish', 'a', '-'],
       ['call', 'a', '-'],
       ['db', '-'],
+      ['pipe', 'send', 'x'],
+      ['drpc', 'decode'],
     ]) {
-      const verb = startConclave(t, [...args, '--dir', folder])
+      const verb = startConclave(t, args[0] === 'drpc' ? args : [...args, '--dir', folder])
       await new Promise((resolve) => verb.process.stdin!.write(' '.repeat(PIPEFUL), resolve))
       assert.deepEqual(await verb.kill(signal), { code, signal: null }, `${args.join(' ')} ${signal}`)
       assert.equal(verb.stderr(), '')
