@@ -2,6 +2,7 @@
 // Parses on any Node with ES modules, so that an old one gets a sentence and not a stack trace.
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
@@ -9,6 +10,8 @@ const needed = /\d+\.\d+/.exec(JSON.parse(readFileSync(here('../package.json'), 
 const main = new URL('../dist/src/cli/main.js', import.meta.url)
 
 if (isNewEnough(process.versions.node)) {
+  // The mark is ours: what we start (`conclave lock -- …`) may be a conclave again.
+  delete process.env.CONCLAVE_REEXEC
   if (existsSync(main)) await import(main.href)
   else fail('is not built: run `npm run compile` in the checkout.')
 } else {
@@ -32,9 +35,11 @@ function fail(sentence) {
 function runWith(node) {
   const env = { ...process.env, CONCLAVE_REEXEC: '1' }
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit', env })
-  // Ctrl-C reaches the child by the terminal; the others are passed on. We end when it has ended, the way it ended.
-  process.on('SIGINT', () => {})
-  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+  // What a terminal sends (Ctrl-C, its end) reaches the child as well; the rest is passed on. We end when it has ended, the
+  // way it ended.
+  const onTerminal = [0, 1, 2].some((stream) => isatty(stream))
+  for (const signal of ['SIGINT', 'SIGHUP']) process.on(signal, () => onTerminal || child.kill(signal))
+  process.on('SIGTERM', () => child.kill('SIGTERM'))
   child.once('error', (error) => fail(`can't start ${node}: ${error.message}`))
   child.once('exit', (code, signal) => {
     if (signal === null) process.exit(code)

@@ -21,7 +21,7 @@ export interface NumberRange {
 /** What was written on the command line. */
 export class Given {
   readonly words: readonly string[]
-  /** Behind `--`; undefined without one. */
+  /** Behind `--`, for a verb that takes it as a command of its own; undefined without one. */
   readonly rest: readonly string[] | undefined
   readonly #values: ReadonlyMap<string, string | true>
 
@@ -55,8 +55,11 @@ export class Given {
   }
 }
 
-/** @throws UsageError that names the nearest option */
-export function readArguments(args: readonly string[], specs: OptionSpecs): Given {
+/**
+ * @param takesRest what stands behind `--` is kept apart; else it is words, whatever it begins with
+ * @throws UsageError that names the nearest option
+ */
+export function readArguments(args: readonly string[], specs: OptionSpecs, takesRest: boolean = false): Given {
   const options = Object.fromEntries(
     Object.entries(specs).map(([name, { type, short }]) => [name, { type, ...(short === undefined ? {} : { short }) }]),
   )
@@ -70,7 +73,7 @@ export function readArguments(args: readonly string[], specs: OptionSpecs): Give
     else if (token.kind === 'positional') words.push(token.value)
     else values.set(token.name, valueOf(token, specs))
   }
-  return new Given(values, words, rest)
+  return takesRest ? new Given(values, words, rest) : new Given(values, [...words, ...(rest ?? [])], undefined)
 }
 
 function valueOf(

@@ -9,8 +9,8 @@ import type { Verb } from './verb.ts'
 export const call: Verb = {
   usage: '<method> [json|-] [--to WHOM] [--timeout MS] [--stream] [--json]',
   about: `Calls a method and prints its result: JSON, indented on a terminal, one line with --json or elsewhere. Params
-are JSON; - reads them from standard input. Exit 4 when nobody offers the method or the member is not here, 124 when no
-answer came in time, 1 when the handler failed. Ctrl-C reaches the handler.`,
+are JSON; - reads them from standard input, and numbers below zero go behind --. Exit 4 when nobody offers the method
+or the member is not here, 124 when no answer came in time, 1 when the handler failed. Ctrl-C reaches the handler.`,
   words: [1, 2],
   options: {
     to: { type: 'string', value: 'WHOM', help: 'primary, any, id:… or name:… (default: as the method is offered)' },
@@ -26,7 +26,7 @@ answer came in time, 1 when the handler failed. Ctrl-C reaches the handler.`,
     const to = toOf(given.text('to'))
     const timeoutMs = given.number('timeout', { min: 1 })
     const idempotent = given.has('idempotent') ? true : undefined
-    const params = await readJson(word, 'The params')
+    const params = await readJson(word, 'The params', { signal })
     const options: CallOptions = { to, timeoutMs, idempotent, signal }
     return withMember(given, { signal }, async (member) => {
       if (!given.has('stream')) {

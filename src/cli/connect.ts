@@ -38,7 +38,7 @@ export function interruptionOf(signal: AbortSignal): Interrupted {
 
 /**
  * A member that never stands for election and never touches the lock.
- * @throws `NO_PRIMARY` when there is none, `PRIMARY_UNRESPONSIVE` and others when it cannot be reached, `Interrupted`
+ * @throws `NO_PRIMARY` when there is none, what `openWorkspace` refuses, `PRIMARY_UNRESPONSIVE` and others when it cannot be reached, `Interrupted`
  */
 async function connect(given: Given, { folder, signal }: ConnectOptions): Promise<Member> {
   const from = folder ?? given.text('dir') ?? '.'
@@ -46,6 +46,8 @@ async function connect(given: Given, { folder, signal }: ConnectOptions): Promis
   const waitMs = given.number('wait') ?? 0
   const found = findWorkspace(from, { app })
   if (found === undefined && waitMs === 0) {
+    // One that is there and refused (open to others, another user's) is not nobody's.
+    openWorkspace(posixPlatform(), from, { app, create: false })
     const what = app === undefined ? '' : ` of app ${app}`
     const text = `Neither ${from} nor a folder above it is a workspace${what}: nobody has joined there yet.`
     throw new ConclaveError('NO_PRIMARY', text)

@@ -1,4 +1,3 @@
-import { text } from 'node:stream/consumers'
 import { ConclaveError } from '../errors/index.ts'
 import { join, type Member } from '../index.ts'
 import type { SqlValue } from '../member/database.ts'
@@ -8,6 +7,7 @@ import { PLACE, WAIT } from './common.ts'
 import { withMember } from './connect.ts'
 import { cellOf, exact, parameterOf } from './db-values.ts'
 import { EXIT } from './exit.ts'
+import { readInput } from './input.ts'
 import { printable, type Output } from './output.ts'
 import { table } from './table.ts'
 import type { Surroundings, Verb } from './verb.ts'
@@ -26,7 +26,6 @@ numbers (negative ones behind --), "text" in JSON's quotes, {"base64":"…"} for
 input. With --json a read prints its rows as one list, a write { changes, lastInsertRowid, rows }. Exit 3 when nobody is
 primary, 1 when SQLite or the primary refuses.`,
   words: [1, Infinity],
-  takesRest: true,
   options: {
     watch: { type: 'boolean', help: 'print the rows again whenever a table they come from changes, until Ctrl-C' },
     key: { type: 'string', value: 'KEY', help: 'a write happens once under this key, however often it is sent' },
@@ -41,15 +40,16 @@ primary, 1 when SQLite or the primary refuses.`,
   ],
   run: async (given, around) => {
     const [word = '', ...words] = given.words
-    const params = [...words, ...(given.rest ?? [])].map(parameterOf)
+    const params = words.map(parameterOf)
     const timeoutMs = given.number('timeout', { min: 1 })
-    const sql = word === '-' ? await text(process.stdin) : word
     const { signal } = around
+    const sql = word === '-' ? await readInput('The SQL', signal) : word
     return withMember(given, { signal }, (observer) =>
       withDatabase(observer, given, signal, async (database) => {
         if (given.has('watch')) return watch(database, { sql, params }, given, around)
         if (isRead(sql)) {
-          await printRows(around.out, database.read.prepare<Row>(sql).all(...params), given.has('json'))
+          const rows = around.untilSignal(() => database.read.prepare<Row>(sql).all(...params))
+          await printRows(around.out, rows, given.has('json'))
           return EXIT.ok
         }
         const writing = database.run<Row>(sql, params, { key: given.text('key'), timeoutMs, signal })

@@ -8,6 +8,7 @@ import { Live } from './demo/live.ts'
 import { frameOf, type Line } from './demo/picture.ts'
 import { summaryOf } from './demo/summary.ts'
 import { EXIT, UsageError } from './exit.ts'
+import { printable } from './output.ts'
 import type { Surroundings, Verb } from './verb.ts'
 
 /** Two primaries and a worker are killed, and somebody must be left. */
@@ -55,7 +56,7 @@ async function run(given: Given, around: Surroundings): Promise<number> {
   const startMs = performance.now()
   const say = (line: string): void => {
     if (quiet || live !== undefined) return
-    void out.line(`${((performance.now() - startMs) / 1000).toFixed(2).padStart(6)} s  ${line}`)
+    void out.line(`${((performance.now() - startMs) / 1000).toFixed(2).padStart(6)} s  ${printable(line)}`)
   }
   const conductor = new Conductor({ tree, workers, paceMs, signal, say })
   live?.start(() => frameOf(conductor.state()))
@@ -67,7 +68,7 @@ async function run(given: Given, around: Surroundings): Promise<number> {
       live?.stop()
     })
     if (json) await out.json(report)
-    else for (const line of summaryOf(report)) await out.line(line)
+    else for (const line of summaryOf(report)) await out.line(printable(line))
     const file = given.text('frame')
     if (file !== undefined) await writeFile(file, JSON.stringify(frame))
     return report.ok ? EXIT.ok : EXIT.error

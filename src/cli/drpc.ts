@@ -59,7 +59,7 @@ async function call(given: Given, words: readonly string[], { out, signal }: Sur
   if (path === undefined || module === undefined || method === undefined || words.length > 4) {
     throw new UsageError('It needs a socket, a module and a method: conclave drpc call <socket> <module> <method>.')
   }
-  const { body, explain } = await bodyOf(given, text)
+  const { body, explain } = await bodyOf(given, text, signal)
   const times = given.number('times', { min: 1 }) ?? 1
   const timeoutMs = given.number('timeout', { min: 1 })
   const options = { signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }
@@ -82,6 +82,7 @@ async function call(given: Given, words: readonly string[], { out, signal }: Sur
 async function bodyOf(
   given: Given,
   text: string | undefined,
+  signal: AbortSignal,
 ): Promise<{ body: Uint8Array; explain: (body: Uint8Array) => unknown }> {
   const [hex, file, proto, type] = ['hex', 'file', 'proto', 'type'].map((option) => given.text(option))
   const plain = (body: Uint8Array): unknown => hexOf(body)
@@ -89,7 +90,7 @@ async function bodyOf(
     const types = await readTypes(proto)
     const reply = given.text('reply') ?? type
     return {
-      body: types.encode(type, (await readJson(text, 'The body')) ?? {}),
+      body: types.encode(type, (await readJson(text, 'The body', { signal })) ?? {}),
       explain: (body) => types.decode(reply, body),
     }
   }
@@ -114,13 +115,13 @@ async function serve(given: Given, words: readonly string[], { out, err, signal 
   throw signal.reason as Error
 }
 
-async function decode(given: Given, words: readonly string[], { out }: Surroundings): Promise<number> {
+async function decode(given: Given, words: readonly string[], { out, signal }: Surroundings): Promise<number> {
   const asked = given.text('from')
   const from = asked ?? 'client'
   if (from !== 'client' && from !== 'server') throw new UsageError(`--from needs client or server, not "${from}".`)
   const explainers = { client: await Explainer.make('client'), server: await Explainer.make('server') }
   let code: number = EXIT.ok
-  for await (const line of words.length > 0 ? words : createInterface({ input: process.stdin })) {
+  for await (const line of words.length > 0 ? words : createInterface({ input: process.stdin, signal })) {
     const [, mark = '', hex = ''] = /^\s*([<>]?)\s*(\S*)\s*$/.exec(line) ?? [line, '', line]
     if (hex === '') continue
     const side = mark === '<' ? 'server' : mark === '>' ? 'client' : from
@@ -128,6 +129,7 @@ async function decode(given: Given, words: readonly string[], { out }: Surroundi
     if (explained.fault !== undefined) code = EXIT.error
     await say(out, explained, given.has('json'))
   }
+  signal.throwIfAborted()
   return code
 }
 

@@ -9,7 +9,7 @@ import type { Surroundings, Verb } from './verb.ts'
 const CHECK_MS = 1_000
 
 export const lock: Verb = {
-  usage: '[--name NAME] [--wait MS | --no-wait] [--json] -- <command> [arguments…]',
+  usage: '[--name NAME] [--wait MS | --nonblock] [--json] -- <command> [arguments…]',
   about: `Runs a command in one process of the workspace at a time; the others wait. The kernel holds the lock (flock(2) on
 .conclave/lock-NAME/lock), never a file with a pid: it is free as soon as this process has ended, however it ended.
 The command does not inherit it, so end the command, or let it end, before you kill this with SIGKILL.
@@ -21,7 +21,8 @@ Signals go on to the command. The exit code is the command's, 128+n if signal n 
   options: {
     name: { type: 'string', value: 'NAME', help: 'which lock: a-z, 0-9, ".", "_", "-" (default: default)' },
     wait: { type: 'string', value: 'MS', help: 'give up after so long, with exit 75 (default: never)' },
-    'no-wait': { type: 'boolean', help: 'give up at once, with exit 75' },
+    nonblock: { type: 'boolean', short: 'n', help: 'give up at once, with exit 75; also --no-wait' },
+    'no-wait': { type: 'boolean' },
     dir: { type: 'string', value: 'FOLDER', help: 'the workspace: this very folder (default: .)' },
     app: {
       type: 'string',
@@ -29,18 +30,21 @@ Signals go on to the command. The exit code is the command's, 128+n if signal n 
       help: "take the seat of that product's primary instead: nobody serves meanwhile",
     },
   },
-  examples: ['conclave lock -- npm run migrate', 'conclave lock --name cache --no-wait -- ./refresh.sh || true'],
+  examples: ['conclave lock -- npm run migrate', 'conclave lock --name cache --nonblock -- ./refresh.sh || true'],
   run,
 }
 
 async function run(given: Given, around: Surroundings): Promise<number> {
   const [command, ...args] = given.rest ?? []
   if (command === undefined || command === '') throw new UsageError('Put the command behind --: conclave lock -- make.')
-  if (given.has('wait') && given.has('no-wait')) throw new UsageError('Use --wait or --no-wait, not both.')
+  const atOnce = given.has('nonblock') || given.has('no-wait')
+  if (given.has('wait') && atOnce) throw new UsageError('Use --wait or --nonblock, not both.')
   if (given.has('name') && given.has('app')) throw new UsageError('Use --name or --app, not both.')
-  const patienceMs = given.has('no-wait') ? 0 : (given.number('wait') ?? Infinity)
-  const app = given.text('app') ?? `lock-${given.text('name') ?? 'default'}`
-  if (!isAppName(app)) throw new UsageError('A lock is named with a-z, 0-9, ".", "_" and "-", at most 59 characters.')
+  const patienceMs = atOnce ? 0 : (given.number('wait') ?? Infinity)
+  const name = given.text('name') ?? 'default'
+  const app = given.text('app') ?? `lock-${name}`
+  if (name === '' || !isAppName(app))
+    throw new UsageError('A lock is named with a-z, 0-9, ".", "_" and "-", at most 59 characters.')
 
   const { out, err, signal } = around
   const workspace = openWorkspace(posixPlatform(), given.text('dir') ?? '.', { app, create: true })

@@ -4,7 +4,7 @@ import { COMMON } from './common.ts'
 import { exitCodeOf, Interrupted, sentenceOf, UsageError } from './exit.ts'
 import { mainHelp, verbHelp } from './help.ts'
 import { nearest } from './nearest.ts'
-import { Output } from './output.ts'
+import { Output, printable } from './output.ts'
 import { Signals } from './signals.ts'
 import type { Verb } from './verb.ts'
 import { VERBS } from './verbs.ts'
@@ -17,7 +17,12 @@ EventEmitter.defaultMaxListeners = 50
 const stop = new AbortController()
 const signals = new Signals((signal) => stop.abort(new Interrupted(signal)))
 const broken = (error: NodeJS.ErrnoException): void => {
-  if (error.code !== 'EPIPE') process.exitCode = 1
+  if (error.code !== 'EPIPE') {
+    process.exitCode = 1
+    void err.line(
+      `${err.style('red', 'conclave')}: What was printed could not be written: ${printable(error.message)}.`,
+    )
+  }
   stop.abort(new Interrupted(undefined))
   setTimeout(() => process.exit(), LINGER_MS).unref()
 }
@@ -32,7 +37,7 @@ async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     const code = exitCodeOf(error)
     if (error instanceof Interrupted) return code
-    await err.line(`${err.style('red', 'conclave')}: ${sentenceOf(error)}`)
+    await err.line(`${err.style('red', 'conclave')}: ${printable(sentenceOf(error))}`)
     if (error instanceof UsageError && process.env['CONCLAVE_DEBUG'] === undefined) return code
     if (process.env['CONCLAVE_DEBUG'] !== undefined && error instanceof Error) await err.line(error.stack)
     return code
@@ -54,26 +59,25 @@ async function dispatch([name, ...args]: readonly string[]): Promise<number> {
     throw new UsageError(`There is no verb "${name}". ${hint}`)
   }
   const verb = await entry.load()
-  const given = readArguments(args, { ...verb.options, ...COMMON })
+  const given = readArguments(args, { ...verb.options, ...COMMON }, verb.takesRest ?? false)
   if (given.has('version')) return version()
   if (given.has('help')) {
     await out.write(verbHelp(name, verb))
     return 0
   }
   checkWords(name, verb, given)
-  return verb.run(given, { out, err, signal: stop.signal, takeSignals: (names, take) => signals.give(names, take) })
+  return verb.run(given, {
+    out,
+    err,
+    signal: stop.signal,
+    takeSignals: (names, take) => signals.give(names, take),
+    untilSignal: (work) => signals.leaveToKernel(work),
+  })
 }
 
-function checkWords(name: string, { words: [least, most], usage, takesRest = false }: Verb, given: Given): void {
-  const { words, rest } = given
+function checkWords(name: string, { words: [least, most], usage }: Verb, { words }: Given): void {
   const problem =
-    words.length < least
-      ? 'Something is missing'
-      : words.length > most
-        ? `"${words[most]}" is too much`
-        : rest !== undefined && !takesRest
-          ? 'Nothing may stand behind --'
-          : undefined
+    words.length < least ? 'Something is missing' : words.length > most ? `"${words[most]}" is too much` : undefined
   if (problem !== undefined) throw new UsageError(`${problem}: conclave ${name} ${usage}`)
 }
 

@@ -15,7 +15,7 @@ export class Output {
     this.#stream = stream
     this.#onBroken = onBroken
     this.terminal = stream.isTTY === true
-    this.colours = this.terminal && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+    this.colours = wantsColours(process.env, this.terminal)
     stream.on('error', this.#fail)
   }
 
@@ -23,12 +23,13 @@ export class Output {
     return this.#broken
   }
 
+  /** A terminal that does not know its size says 0. */
   get columns(): number {
-    return this.#stream.columns ?? 80
+    return this.#stream.columns || 80
   }
 
   get rows(): number {
-    return this.#stream.rows ?? 24
+    return this.#stream.rows || 24
   }
 
   style(format: Style, text: string): string {
@@ -56,7 +57,7 @@ export class Output {
   }
 
   json(value: unknown): Promise<void> {
-    return this.line(JSON.stringify(value) ?? 'null')
+    return this.line(printable(JSON.stringify(value) ?? 'null'))
   }
 
   /** Resolves when everything is written, or nobody reads it. */
@@ -75,8 +76,18 @@ export class Output {
   }
 }
 
-/** Text from elsewhere, fit for a terminal: nothing in it moves the cursor or rings. */
+/** FORCE_COLOR decides, then NO_COLOR (no-color.org, empty is not set), then whether somebody sees them. */
+export function wantsColours(env: NodeJS.ProcessEnv, terminal: boolean): boolean {
+  const { FORCE_COLOR: force, NO_COLOR: no, TERM: kind } = env
+  if (force) return force !== '0' && force !== 'false'
+  return terminal && !no && kind !== 'dumb'
+}
+
+/** Text from elsewhere, fit for a terminal: nothing in it moves the cursor or rings. JSON stays JSON of the same value. */
 export function printable(text: string): string {
   // oxlint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (sign) => JSON.stringify(sign).slice(1, -1))
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (sign) =>
+    // JSON escapes only the first 32.
+    sign < ' ' ? JSON.stringify(sign).slice(1, -1) : `\\u00${sign.charCodeAt(0).toString(16)}`,
+  )
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { addAbortSignal } from 'node:stream'
 import {
   bufferedSender,
   listen,
@@ -107,7 +108,7 @@ async function send(name: string, given: Given, { out, err, signal }: Surroundin
     }
   }
   try {
-    for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
+    for await (const chunk of addAbortSignal(signal, process.stdin) as AsyncIterable<Uint8Array>) {
       reader.push(chunk)
       await sendAll()
     }

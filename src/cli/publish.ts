@@ -7,7 +7,7 @@ import type { Verb } from './verb.ts'
 export const publish: Verb = {
   usage: '<topic> [json|-] [--sensitive] [--wait MS] [--json]',
   about: `Publishes one event and ends when the switchboard has it. Without data the event has none; - reads it from
-standard input. With --json it prints { topic, seq, term }.
+standard input; numbers below zero go behind --. With --json it prints { topic, seq, term }.
 No tail shows data of --sensitive. Give a secret by -, since arguments are seen in the list of processes.`,
   words: [1, 2],
   options: {
@@ -23,7 +23,7 @@ No tail shows data of --sensitive. Give a secret by -, since arguments are seen 
   run: async (given, { out, signal }) => {
     const [topic = '', word] = given.words
     const sensitive = given.has('sensitive')
-    const data = await readJson(word, 'The data', sensitive)
+    const data = await readJson(word, 'The data', { signal, discreet: sensitive })
     return withMember(given, { signal }, async (member) => {
       const seq = await member.publish(topic, data, { sensitive })
       if (given.has('json')) await out.json({ topic, seq, term: member.term })

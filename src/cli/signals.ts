@@ -20,6 +20,17 @@ export class Signals {
     }
   }
 
+  /** While `work` holds up the loop no handler could run: signals end the process, as they end any. */
+  leaveToKernel<T>(work: () => T): T {
+    const ours = ENDING.filter((signal) => !this.#taken.has(signal))
+    for (const signal of ours) process.off(signal, this.#on)
+    try {
+      return work()
+    } finally {
+      for (const signal of ours) process.on(signal, this.#on)
+    }
+  }
+
   readonly #on = (signal: NodeJS.Signals): void => {
     const take = this.#taken.get(signal)
     if (take !== undefined) take(signal)

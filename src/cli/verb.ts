@@ -9,6 +9,8 @@ export interface Surroundings {
   readonly signal: AbortSignal
   /** From now on these signals are the verb's own: each goes to `take`, and `signal` no longer aborts by them. */
   readonly takeSignals: (signals: readonly NodeJS.Signals[], take: (signal: NodeJS.Signals) => void) => void
+  /** For work that holds up the loop: signals end the process at once meanwhile. */
+  readonly untilSignal: <T>(work: () => T) => T
 }
 
 export interface Verb {
@@ -19,7 +21,7 @@ export interface Verb {
   readonly options: OptionSpecs
   /** Words that may stand on the command line; `[least, most]`. */
   readonly words: readonly [number, number]
-  /** Whether something may stand behind `--`. */
+  /** Whether what stands behind `--` is a command of its own; else `--` only ends the options. */
   readonly takesRest?: boolean
   readonly examples?: readonly string[]
   /** @returns the exit code */

@@ -222,7 +222,7 @@ async function call(words: readonly string[], given: Given, { out, signal }: Sur
   const [method, params, more] = words
   if (method === undefined || more !== undefined) throw new UsageError('conclave zmq call <method> [params as JSON]')
   await using client = clientOf(given)
-  const json = await readJson(params, 'The params')
+  const json = await readJson(params, 'The params', { signal })
   await out.json(await nobody(client.call(addressFrom(given), method, json, { signal })))
   return EXIT.ok
 }
@@ -231,7 +231,11 @@ async function publish(words: readonly string[], given: Given, { out, signal }: 
   const [topic, payload, more] = words
   if (topic === undefined || more !== undefined) throw new UsageError('conclave zmq publish <topic> [payload as JSON]')
   await using client = clientOf(given)
-  const event = { topic, payload: (await readJson(payload, 'The payload')) ?? null, sessionId: given.text('session') }
+  const event = {
+    topic,
+    payload: (await readJson(payload, 'The payload', { signal })) ?? null,
+    sessionId: given.text('session'),
+  }
   await nobody(client.call(addressFrom(given), PUBLISH, event, { signal }))
   if (given.has('json')) await out.json({ published: topic })
   return EXIT.ok

@@ -109,3 +109,20 @@ test('db --watch prints the rows whenever they change, over a change of primary,
   assert.deepEqual(await watch.kill('SIGINT'), { code: 130, signal: null })
   assert.equal(watch.stderr(), '')
 })
+
+test('a signal ends a read that would last for ever', async (t) => {
+  const folder = workspace(t)
+  await startKeeper(t, folder)
+  const endless = 'with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c'
+  const read = startConclave(t, ['db', endless, '--dir', folder])
+  let ended = false
+  void read.exit.then(() => (ended = true))
+  const members = async (): Promise<number> => {
+    const { members: all } = onlyJson((await conclave(t, ['status', folder, '--json'])).stdout)
+    return (all as unknown[]).length
+  }
+  await until(async () => (await members()) === 3, 'the member that reads')
+  await until(() => !read.process.kill('SIGINT') || ended, 'the read to end')
+  const { code, signal } = await read.exit
+  assert.ok(signal === 'SIGINT' || code === 130, `${code} ${signal}`)
+})

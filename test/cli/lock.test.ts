@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { conclave, temporaryDirectory, until, within, type Scope } from '../support/index.ts'
+import { conclave, stateOf, temporaryDirectory, until, within, type Scope } from '../support/index.ts'
 import { childrenOf, isRunning, linesOf, startConclave, type Running } from './support.ts'
 
 /** Holds the lock until its file `go` is there; says so in the file `log`. */
@@ -50,11 +50,11 @@ test('three processes never overlap', async (t) => {
   assert.deepEqual(logOf(folder), ['start', 'end', 'start', 'end', 'start', 'end'])
 })
 
-test('a busy lock: 75 with --no-wait and after --wait; another name is free', async (t) => {
+test('a busy lock: 75 with --nonblock and after --wait; another name is free', async (t) => {
   const folder = temporaryDirectory(t)
   const holder = hold(t, folder, 'holder')
   await until(() => logOf(folder).length === 1, 'the holder')
-  for (const wait of [['--no-wait'], ['--wait', '50']]) {
+  for (const wait of [['--nonblock'], ['-n'], ['--no-wait'], ['--wait', '50']]) {
     const { code, stdout, stderr } = await conclave(t, ['lock', '--dir', folder, ...wait, '--json', '--', 'true'])
     assert.equal(code, 75)
     const { acquired, code: said } = JSON.parse(stdout) as { acquired: boolean; code: number }
@@ -108,3 +108,20 @@ test('Ctrl-C ends one that waits, and the holder is not disturbed', async (t) =>
   await within(holder.exit, 'the holder')
   assert.deepEqual(logOf(folder), ['start holder', 'end holder'])
 })
+
+test('a command may wait for its input: the pipe that it shares with us still blocks', async (t) => {
+  const folder = temporaryDirectory(t)
+  const ready = join(folder, 'ready')
+  const lock = startConclave(t, ['lock', '--dir', folder, '--', 'sh', '-c', `: > '${ready}'; cat; echo end`])
+  await until(() => existsSync(ready) && (lock.stdout() !== '' || waitsForInput(lock)), 'cat to wait or to give up')
+  lock.process.stdin!.end('late\n')
+  assert.deepEqual(await within(lock.exit, 'the command'), { code: 0, signal: null })
+  assert.deepEqual([lock.stdout(), lock.stderr()], ['late\nend\n', ''])
+})
+
+/** Its grandchild, `cat`, sleeps; where nobody knows, it is taken for true. */
+function waitsForInput(lock: Running): boolean {
+  if (process.platform !== 'linux') return true
+  const [cat] = childrenOf(lock.process.pid!).flatMap(childrenOf)
+  return cat !== undefined && readFileSync(`/proc/${cat}/comm`, 'utf8') === 'cat\n' && stateOf(cat) === 'S'
+}

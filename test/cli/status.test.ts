@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, statSync, utimesSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { conclave, workspace } from '../support/index.ts'
@@ -94,6 +94,15 @@ test('a stopped primary is named, and is not taken for nobody', async (t) => {
   assert.equal(code, 1)
   assert.equal(linesOf(stderr).length, 1)
   assert.match(stderr, new RegExp(`PRIMARY_UNRESPONSIVE: .*"editor", pid ${member.pid}.*kill -CONT`))
+})
+
+test('a workspace that is refused is not taken for nobody', async (t) => {
+  const folder = workspace(t)
+  await startMember(t, folder)
+  chmodSync(join(folder, '.conclave'), 0o755)
+  const { code, stdout, stderr } = await conclave(t, ['status', folder])
+  assert.deepEqual({ code, stdout }, { code: 1, stdout: '' })
+  assert.match(stderr, /^conclave: UNSAFE_WORKSPACE: .* is open to others \(mode 755\)/)
 })
 
 test('--app tells products apart', async (t) => {

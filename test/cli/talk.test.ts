@@ -48,10 +48,20 @@ test('call prints the result, and its exit code says what went wrong', async (t)
   const id = member.messages[0]!['id'] as string
   assert.equal((await at('echo', '"x"', '--to', `id:${id}`)).stdout, '"x"\n')
 
+  assert.equal((await at('--json', 'echo', '--', '-5')).stdout, '', 'behind -- there are no options: --dir is a word')
+  const negative = await conclave(t, ['call', 'echo', '--dir', folder, '--', '-5'])
+  assert.equal(negative.stdout, '-5\n')
+
   const failures: [args: string[], code: number, says: RegExp][] = [
     [['nothing'], 4, /METHOD_NOT_FOUND/],
     [['echo', '--to', 'name:nobody'], 4, /MEMBER_NOT_FOUND/],
     [['fail'], 1, /FAILED: .*as it was told to/],
+    // A handler's words do not reach the terminal as they are.
+    [
+      ['failWith', JSON.stringify('\u001b[2J \u009b2J \r\u007f')],
+      1,
+      /FAILED: [ -~]*\\u001b\[2J \\u009b2J \\r\\u007f[ -~]*\n$/,
+    ],
     [['never', '--timeout', '200'], 124, /TIMEOUT/],
   ]
   for (const [args, code, says] of failures) {

@@ -71,6 +71,27 @@ describe('bin/conclave.js', () => {
     assert.equal((await run(t, '20.20.2', killed)).signal, 'SIGTERM')
   })
 
+  test('what it starts again with may start others: the mark ends with it', async (t) => {
+    const files = {
+      ...MAIN,
+      'dist/src/cli/main.js': 'console.log(process.env.CONCLAVE_REEXEC)',
+      'node_modules/.bin/node': process.execPath,
+    }
+    assert.equal((await run(t, '20.20.2', files)).stdout, 'undefined\n')
+  })
+
+  test('passes on the signals that no terminal sends', async (t) => {
+    const main = `for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+      process.on(signal, () => { console.log(signal); process.exit(0) })
+    setTimeout(() => {}, 60_000)
+    process.kill(process.ppid, process.argv[2])`
+    const files = { 'dist/src/cli/main.js': main, 'node_modules/.bin/node': process.execPath }
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+      const { code, stdout } = await run(t, '20.20.2', files, [signal])
+      assert.deepEqual({ code, stdout }, { code: 0, stdout: `${signal}\n` })
+    }
+  })
+
   test('says that a checkout is not built', async (t) => {
     const { code, stderr } = await run(t, undefined, {})
     assert.match(stderr, /^conclave is not built: run `npm run compile` in the checkout.\n$/)

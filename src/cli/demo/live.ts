@@ -1,4 +1,4 @@
-import type { Output, Style } from '../output.ts'
+import { printable, type Output, type Style } from '../output.ts'
 import type { Line, Tone } from './picture.ts'
 
 const EVERY_MS = 100
@@ -63,7 +63,7 @@ export class Live {
     let room = this.#out.columns - 1
     let text = ''
     for (const { text: part, tone } of line) {
-      const cut = part.slice(0, Math.max(0, room))
+      const cut = printable(part).slice(0, Math.max(0, room))
       room -= cut.length
       text += cut === '' ? '' : this.#out.style(STYLES[tone], cut)
     }

@@ -10,8 +10,9 @@ export interface Piece {
 
 export type Line = readonly Piece[]
 
-export const WIDTH = 84
-const BAR = 34
+/** Fits into a terminal of 80 columns. */
+export const WIDTH = 79
+const BAR = 28
 const EIGHTHS = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'] as const
 
 /** The demo at one moment. Always the same number of lines for the same number of processes and failovers. */

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { isatty } from 'node:tty'
 import { EXIT, signalCode } from '../exit.ts'
 import type { Surroundings } from '../verb.ts'
 
@@ -13,7 +14,8 @@ export async function runCommand(
   { err, takeSignals }: Surroundings,
 ): Promise<number> {
   const child = spawn(command, args, { stdio: 'inherit' })
-  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
+  // Not process.stdin: to look at it opens it, and the command, which shares it, would find it non-blocking (EAGAIN).
+  const onTerminal = [0, 1, 2].some((stream) => isatty(stream))
   takeSignals(FROM_PROCESSES, (signal) => child.kill(signal))
   takeSignals(FROM_TERMINAL, (signal) => void (onTerminal || child.kill(signal)))
   return new Promise((resolve, reject) => {

@@ -10,6 +10,9 @@ const member = await join(folder, {
     fail: () => {
       throw new Error('as it was told\nto')
     },
+    failWith: (text: string) => {
+      throw new Error(text)
+    },
     never: () => new Promise<void>(() => {}),
     async *count(to: number) {
       for (let i = 1; i <= to; i++) yield i

@@ -22,6 +22,7 @@ try {
     err,
     signal: stop.signal,
     takeSignals: (names, take) => signals.give(names, take),
+    untilSignal: (work) => signals.leaveToKernel(work),
   })
 } catch (error) {
   code = exitCodeOf(error)
