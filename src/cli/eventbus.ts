@@ -113,7 +113,7 @@ async function feed(bus: EventBus, name: string, skipped: (error: Error) => void
     onInvalid: () => skipped(new ConclaveError('PROTOCOL', 'A line that is not UTF-8 was skipped.')),
   })
   try {
-    for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) {
+    for await (const chunk of withLastEnd(process.stdin, reader)) {
       reader.push(chunk)
       const now = lines
       lines = []
@@ -135,6 +135,12 @@ async function feed(bus: EventBus, name: string, skipped: (error: Error) => void
   } catch (error) {
     if (!signal.aborted) skipped(error as Error)
   }
+}
+
+/** The last line of an input may lack its end. */
+async function* withLastEnd(input: AsyncIterable<Uint8Array>, reader: LineReader): AsyncGenerator<Uint8Array> {
+  yield* input
+  if (reader.pendingBytes > 0) yield new Uint8Array([10])
 }
 
 async function follow(eventKey: string, given: Given, { out, err, signal }: Surroundings): Promise<number> {
@@ -163,7 +169,10 @@ async function follow(eventKey: string, given: Given, { out, err, signal }: Surr
       else if (notice.type !== 'gap') void err.line(`conclave: ${describe(notice)}`)
     },
   }
-  const consumer = await consume(options)
+  const consumer = await consume(options).catch((error: unknown) => {
+    signal.throwIfAborted()
+    throw error
+  })
   if (given.has('notices')) await out.json({ notice: 'connected', bus: consumer.busPid, first: consumer.first })
   for await (const event of consumer) {
     await out.json({ ...event, missed: Number.isFinite(event.missed) ? event.missed : null })
@@ -198,11 +207,11 @@ function describe(notice: ConsumerNotice): string {
   }
 }
 
-function hook(command: string | undefined): (() => Promise<void>) | undefined {
+function hook(command: string | undefined): ConsumeOptions['setup'] {
   if (command === undefined) return undefined
-  return () =>
+  return ({ signal }) =>
     new Promise((done, reject) => {
-      const child = spawn('/bin/sh', ['-c', command], { stdio: ['ignore', 'inherit', 'inherit'] })
+      const child = spawn('/bin/sh', ['-c', command], { stdio: ['ignore', 'inherit', 'inherit'], signal })
       child.once('error', reject)
       child.once('close', (code, signal) => {
         if (code === 0) done()

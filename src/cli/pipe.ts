@@ -104,7 +104,12 @@ async function send(name: string, given: Given, { out, err, signal }: Surroundin
       if (line.trim() === '') continue
       const next = messageOf(line, type)
       if (typeof next === 'string') skip(next)
-      else await sender.send(next as never, { wait: true, signal })
+      else {
+        await sender.send(next as never, { wait: true, signal }).catch((error: unknown) => {
+          if (!ConclaveError.is(error, 'FRAME_TOO_LARGE')) throw error
+          skip(error.message)
+        })
+      }
     }
   }
   try {
@@ -135,9 +140,11 @@ function messageOf(line: string, type: string | undefined): PipeMessage | string
     return 'A line that is no JSON was skipped.'
   }
   if (type !== undefined) return message(type, value)
-  const own = (value ?? {}) as Partial<PipeMessage>
+  const own = (value ?? {}) as Partial<PipeMessage> & { readonly ack?: unknown; readonly auto?: unknown }
   if (typeof own.type !== 'string') return 'A line without a type was skipped; --type gives all of them one.'
-  return { ...message(own.type, own.payload), ...own }
+  // These two are for the library to say: a message that came with one would count as none.
+  const { ack: _, auto: __, ...rest } = own
+  return { ...message(own.type, own.payload), ...rest }
 }
 
 async function swarm(folder: string, given: Given, { out, signal }: Surroundings): Promise<number> {

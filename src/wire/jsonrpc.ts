@@ -114,25 +114,36 @@ export function rpcFailure(id: RpcId, error: unknown): RpcResponse {
   return { jsonrpc: '2.0', id, error: errorToWire(error) }
 }
 
-/** @throws `INVALID_REQUEST` for params that JSON cannot hold */
-export function rpcNotificationLine(method: string, params?: unknown): string {
-  return encodeLine({ jsonrpc: '2.0', method, params })
+/**
+ * @param data JSON text that becomes the last of the params, unparsed; there are others
+ * @throws `INVALID_REQUEST` for params that JSON cannot hold
+ */
+export function rpcNotificationLine(method: string, params?: unknown, data?: string): string {
+  const line = encodeLine({ jsonrpc: '2.0', method, params })
+  return data === undefined ? line : `${line.slice(0, -'}}\n'.length)},"data":${inOneLine(data)}}}\n`
 }
 
-/**
- * A result that is JSON text already, put in unparsed. Valid JSON has line ends only where white space may stand, so
- * they can go.
- */
+/** A result that is JSON text already, put in unparsed. */
 export function rpcResultLine(id: RpcId, json: string): string {
-  const text = json === '' ? 'null' : json.replace(/[\r\n]/g, ' ')
-  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${text}}\n`
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${json === '' ? 'null' : inOneLine(json)}}\n`
+}
+
+/** An error object that is JSON text already, put in unparsed. */
+export function rpcErrorLine(id: RpcId, json: string): string {
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"error":${inOneLine(json)}}\n`
+}
+
+/** Valid JSON has line ends only where white space may stand, so they can go. */
+function inOneLine(json: string): string {
+  return json.replace(/[\r\n]/g, ' ')
 }
 
 /** Collects the answers to one batch, in whatever order they come, and hands over the line when all are there. */
 export class RpcBatchAnswers {
-  readonly #answers: RpcResponse[] = []
+  readonly #answers: string[] = []
   readonly #done: (line: string) => void
   #due: number
+  #held = 0
 
   /** @param done called once; never for a batch of notifications and answers only */
   constructor(batch: RpcBatch, done: (line: string) => void) {
@@ -145,9 +156,16 @@ export class RpcBatchAnswers {
     return this.#due
   }
 
-  add(answer: RpcResponse): void {
+  /** UTF-16 units of the answers that wait for the others. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** @param line one answer, with its LF */
+  add(line: string): void {
     if (this.#due === 0) throw new ConclaveError('INTERNAL', 'The batch has all its answers.')
-    this.#answers.push(answer)
-    if (--this.#due === 0) this.#done(encodeLine(this.#answers))
+    this.#answers.push(line.slice(0, -1))
+    this.#held += line.length
+    if (--this.#due === 0) this.#done(`[${this.#answers.join(',')}]\n`)
   }
 }

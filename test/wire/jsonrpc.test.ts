@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { ConclaveError } from '../../src/errors/index.ts'
+import { encodeLine } from '../../src/wire/lines.ts'
 import {
   MAX_BATCH_MESSAGES,
   parseRpcLine,
@@ -137,15 +138,15 @@ describe('RpcBatchAnswers', () => {
   it('hands over one line when every request and every invalid message is answered', () => {
     const { answers, lines } = collect('[{"jsonrpc":"2.0","id":1,"method":"m"},{"jsonrpc":"2.0","method":"n"},5]')
     assert.equal(answers.due, 2)
-    answers.add(rpcFailure(null, new ConclaveError('INVALID_REQUEST', 'No.')))
+    answers.add(encodeLine(rpcFailure(null, new ConclaveError('INVALID_REQUEST', 'No.'))))
     assert.deepEqual(lines, [])
-    answers.add(rpcResult(1, 2))
+    answers.add(encodeLine(rpcResult(1, 2)))
     assert.deepEqual(
       lines.map((line) => (JSON.parse(line) as RpcResponse[]).map(({ id }) => id)),
       [[null, 1]],
     )
     assert.throws(
-      () => answers.add(rpcResult(1, 2)),
+      () => answers.add(encodeLine(rpcResult(1, 2))),
       (error) => ConclaveError.is(error, 'INTERNAL'),
     )
   })

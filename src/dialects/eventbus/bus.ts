@@ -6,7 +6,7 @@ import { Later, throwIfAborted } from '../shared/abort.ts'
 import { listenAt, privateDirectory, type Place } from '../shared/place.ts'
 import { placeOf, type Internals } from '../shared/uids.ts'
 import { readPidFile, takeAliveLock, writePidFile } from './alive.ts'
-import { encodeMessage } from './codec.ts'
+import { encodeMessage, fittingStatus } from './codec.ts'
 import { Dedup } from './dedup.ts'
 import { eventText } from './event-text.ts'
 import { BACKLOG, LOCK_CHECK_MS } from './limits.ts'
@@ -14,7 +14,7 @@ import type { AnyMessage, EventFields, SourceState, StatusResponse } from './mes
 import { busLimits, type BusEnd, type BusLimits, type BusOptions } from './options.ts'
 import { busFiles, type BusFiles } from './paths.ts'
 import { Peer, type PeerHandlers, type PeerOptions } from './peer.ts'
-import { Reception } from './reception.ts'
+import { keyOf, Reception } from './reception.ts'
 import { Routes } from './routes.ts'
 import type { Published, Source, SourceRunner } from './source.ts'
 
@@ -138,7 +138,7 @@ export class EventBus implements AsyncDisposable {
       consumers: consumers.map((peer) => ({
         pid: peer.pid,
         eventKey: peer.hello?.eventKey ?? '',
-        subscriptionId: peer.hello?.subscriptionId,
+        subscriptionId: peer.hello === undefined ? undefined : keyOf(peer.hello),
         received: peer.queue.received,
         dropped: peer.queue.dropped,
       })),
@@ -251,7 +251,7 @@ export class EventBus implements AsyncDisposable {
         this.#watchIdle()
         return
       case 'status_query':
-        peer.answer(this.status())
+        peer.answer(fittingStatus(this.status(), this.#limits.maxFrameBytes))
         peer.finish()
         return
       case 'shutdown':

@@ -2,7 +2,13 @@ import { Buffer } from 'node:buffer'
 import { ConclaveError } from '../../errors/index.ts'
 import { goLine } from '../shared/go-json.ts'
 import { MAX_FRAME_BYTES } from './limits.ts'
-import { SOURCE_STATES, type AnyMessage, type BusMessage, type ConsumerStatus } from './messages.ts'
+import {
+  SOURCE_STATES,
+  type AnyMessage,
+  type BusMessage,
+  type ConsumerStatus,
+  type StatusResponse,
+} from './messages.ts'
 
 type Kind = 'number' | 'string' | 'boolean' | 'strings' | 'consumers' | 'state' | 'json'
 /** Name here, name on the wire, kind; `+` after the kind: always written, as what Go calls zero if it is not there. */
@@ -153,7 +159,7 @@ export function toWire(fields: readonly Field[], message: Values): Record<string
     const always = kind.endsWith('+')
     const bare = bareKind(kind)
     if (always) wire[name] = bare === 'consumers' ? (value as ConsumerStatus[]).map(consumerToWire) : (value ?? null)
-    else if (!isZero(value)) wire[name] = value
+    else if (!isZero(value) && !(bare === 'strings' && (value as string[]).length === 0)) wire[name] = value
   }
   return wire
 }
@@ -161,6 +167,19 @@ export function toWire(fields: readonly Field[], message: Values): Record<string
 /** What Go leaves out of an `omitempty` field. */
 function isZero(value: unknown): boolean {
   return value === undefined || value === null || value === '' || value === 0 || value === false
+}
+
+/** The status with those of its consumers that one frame holds: how many there are is a number of its own. */
+export function fittingStatus(status: StatusResponse, maxBytes: number): StatusResponse {
+  let left = maxBytes - Buffer.byteLength(encodeAny({ ...status, consumers: [] }, Infinity))
+  const consumers = status.consumers.filter((one) => {
+    // A comma in place of the LF.
+    const bytes = Buffer.byteLength(goLine(consumerToWire(one)))
+    if (bytes > left) return false
+    left -= bytes
+    return true
+  })
+  return { ...status, consumers }
 }
 
 function consumerToWire(status: ConsumerStatus): Record<string, unknown> {

@@ -3,7 +3,7 @@ import type { EventFields, Hello, SourceState } from './messages.ts'
 import type { StartOptions } from './start.ts'
 
 export interface HookContext {
-  /** Aborts when the consumer is told to end at once. */
+  /** Aborts with the consumer's `signal` while it sets up: a clean-up is finished. */
   readonly signal: AbortSignal
   /** The consumer before us ended without cleaning up (only a bus of ours knows). */
   readonly abandoned: boolean
@@ -29,7 +29,7 @@ export interface ConsumeOptions extends PlaceOptions {
   readonly waitMs?: number | undefined
   /** How long a lost bus is looked for. Default: for ever; 0: not at all. */
   readonly reconnectMs?: number | undefined
-  /** Ends after so many events. */
+  /** Ends after so many events that passed the filter. */
   readonly limit?: number | undefined
   /** Ends after this time. */
   readonly timeoutMs?: number | undefined

@@ -1,6 +1,6 @@
 import { ConclaveError, asError } from '../../errors/index.ts'
 import { BackOff, sleep } from '../../election/wait.ts'
-import { Later, throwIfAborted, within } from '../shared/abort.ts'
+import { aborted, Later, throwIfAborted, within } from '../shared/abort.ts'
 import { Mailbox } from '../shared/mailbox.ts'
 import type { Place } from '../shared/place.ts'
 import { placeOf, type Internals } from '../shared/uids.ts'
@@ -48,6 +48,8 @@ export class EventConsumer implements AsyncIterable<ReceivedEvent, void>, AsyncD
   /** Lost before the next event. */
   #gap = 0
   #received = 0
+  /** Those that passed the filter. */
+  #handedOn = 0
   #missed = 0
   #undelivered = 0
 
@@ -218,15 +220,17 @@ export class EventConsumer implements AsyncIterable<ReceivedEvent, void>, AsyncD
   }
 
   async #setUp({ abandoned = false }: HelloAck): Promise<void> {
+    const { setup, signal } = this.#options
+    const stop = signal === undefined ? this.#stop.signal : AbortSignal.any([signal, this.#stop.signal])
     try {
-      await this.#options.setup?.({ signal: this.#stop.signal, abandoned })
+      await setup?.({ signal: stop, abandoned })
     } catch (error) {
       // Without bye: the bus lets the next one be the first.
       const client = this.#client
       this.#leaving = this.closed
       this.#finish({ type: 'closed' }, { cleanup: 'unknown' })
       client?.close()
-      throw error
+      throw signal?.aborted === true ? aborted(signal) : error
     }
   }
 
@@ -237,7 +241,10 @@ export class EventConsumer implements AsyncIterable<ReceivedEvent, void>, AsyncD
   #message(message: AnyMessage): void {
     switch (message.type) {
       case 'hello_ack':
+        // Here, not where the answer is awaited: events may come in the same read.
+        if (this.#ack !== undefined && message.rejected !== true) this.#gap = Infinity
         this.#hello?.resolve(message)
+        this.#hello = undefined
         return
       case 'event':
         this.#event(message)
@@ -271,11 +278,12 @@ export class EventConsumer implements AsyncIterable<ReceivedEvent, void>, AsyncD
     this.#gap = 0
     if (missed > 0) this.#notice({ type: 'gap', missed })
     this.#events.push({ ...event, missed })
+    this.#handedOn++
     if (this.#events.size >= this.#queueSize) {
       this.#paused = true
       this.#client?.pause()
     }
-    if (this.#received === this.#options.limit) void this.#leave({ type: 'limit' })
+    if (this.#handedOn === this.#options.limit) void this.#leave({ type: 'limit' })
   }
 
   #taken(): void {
@@ -305,7 +313,6 @@ export class EventConsumer implements AsyncIterable<ReceivedEvent, void>, AsyncD
       try {
         if (reconnectMs <= 0) throw hungUp(this.#options.socket)
         await this.#attach(true, signal)
-        this.#gap = Infinity
         const downMs = performance.now() - lostMs
         this.#notice({ type: 'reconnected', pid: this.#client?.pid ?? 0, downMs })
         this.#tellSetupDone()

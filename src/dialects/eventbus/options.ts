@@ -86,11 +86,22 @@ export function busLimits(options: BusOptions): { readonly [K in keyof BusLimits
   }
 }
 
-/** A Go duration (`3s`, `500ms`, `1m30s`); anything else is the default. */
+/** A Go duration above 0 (`3s`, `500ms`, `1m30s`); anything else is the default, as in the existing bus. */
 export function helloWaitOf(text: string | undefined): number {
-  const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
-  if (text === undefined || !/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(text)) return limits.HELLO_WAIT_MS
+  const UNITS: Readonly<Record<string, number>> = {
+    ns: 1e-6,
+    us: 1e-3,
+    µs: 1e-3,
+    μs: 1e-3,
+    ms: 1,
+    s: 1000,
+    m: 60_000,
+    h: 3_600_000,
+  }
+  const part = /(\d+\.?\d*|\.\d+)(ns|[uµμ]s|ms|s|m|h)/
+  if (!new RegExp(`^\\+?(?:${part.source})+$`).test(text ?? '')) return limits.HELLO_WAIT_MS
   let ms = 0
-  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) ms += Number(number) * (UNITS[unit!] ?? 0)
-  return ms
+  for (const [, number, unit] of (text ?? '').matchAll(new RegExp(part, 'g')))
+    ms += Number(number) * (UNITS[unit!] ?? 0)
+  return ms > 0 ? ms : limits.HELLO_WAIT_MS
 }

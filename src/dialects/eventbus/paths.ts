@@ -19,7 +19,8 @@ export function configDirectory({ workspace, env = process.env }: ConfigOptions 
 /** An app id as a folder's name. */
 export function sanitizeAppId(appId: string): string {
   const name = appId.replaceAll(/\.\.|[/\\\0]/g, '_')
-  return name === '' ? '_' : name
+  // A dot alone would name the folder of all of them.
+  return name === '' || name === '.' ? '_' : name
 }
 
 /** Where buses have their folders. */

@@ -209,7 +209,7 @@ export class Reception {
   }
 }
 
-/** What first and last are counted by: the subscription, or the key where a peer names none. */
-export function keyOf({ subscriptionId, eventKey }: Hello): string {
-  return subscriptionId ?? eventKey
+/** What first and last are counted by: the subscription, or the key where a peer names none, or an empty one. */
+export function keyOf({ subscriptionId = '', eventKey }: Hello): string {
+  return subscriptionId === '' ? eventKey : subscriptionId
 }

@@ -102,22 +102,61 @@ export class PipeListener<S extends PipeSchemas = NoSchemas>
     for (let one = await this.accept(); one !== undefined; one = await this.accept()) yield one
   }
 
-  /** The messages of all senders, each one's in its order, until the listener is closed or the signal aborts. */
+  /**
+   * The messages of all senders, each one's in its order, until the listener is closed or the signal aborts. Senders and
+   * messages that were not taken when the loop is left are there for the next one.
+   */
   async *messages(
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncGenerator<Incoming<S>, void, undefined> {
-    const found = new Mailbox<{ readonly message: Incoming<S>; readonly next: () => void }>()
-    const read = async (receiver: Receiver<S>): Promise<void> => {
-      for await (const message of receiver) await new Promise<void>((next) => found.push({ message, next }))
+    const left = new AbortController()
+    const stop = AbortSignal.any([left.signal, ...(options.signal === undefined ? [] : [options.signal])])
+    // Receivers in the order in which they had something: what is not asked for stays with them, and is not acknowledged.
+    const found = new Mailbox<Receiver<S>>()
+    const mine = new Set<Receiver<S>>()
+    const watch = (receiver: Receiver<S>): void => {
+      receiver.ready(stop).then(
+        () => found.push(receiver),
+        () => {},
+      )
     }
     const accept = async (): Promise<void> => {
-      for await (const receiver of this) void read(receiver)
+      for (
+        let one = await this.accept({ signal: stop });
+        one !== undefined;
+        one = await this.accept({ signal: stop })
+      ) {
+        // It may have come at the very moment at which the loop was left.
+        if (left.signal.aborted) return this.#accepted.push(one)
+        mine.add(one)
+        watch(one)
+      }
       found.end()
     }
-    void accept()
-    for (let one = await found.next(options.signal); one !== undefined; one = await found.next(options.signal)) {
-      yield one.message
-      one.next()
+    accept().catch(() => {})
+    try {
+      for (;;) {
+        const receiver = await found.next(options.signal)
+        if (receiver === undefined) return
+        let message: Incoming<S> | undefined
+        try {
+          message = await receiver.next()
+        } catch (error) {
+          this.#options.onError?.(error as Error)
+          watch(receiver)
+          continue
+        }
+        if (message === undefined) {
+          mine.delete(receiver)
+          await receiver.close()
+          continue
+        }
+        watch(receiver)
+        yield message
+      }
+    } finally {
+      left.abort()
+      for (const receiver of mine) this.#accepted.push(receiver)
     }
   }
 

@@ -29,7 +29,8 @@ export interface ReceiverCounters {
   readonly acks: number
 }
 
-type Item = { readonly message: PipeMessage } | { readonly error: ConclaveError }
+/** `line`: which one of the connection it was. */
+type Item = ({ readonly message: PipeMessage } | { readonly error: ConclaveError }) & { readonly line: number }
 
 /** The reading end of one connection. */
 export class Receiver<S extends PipeSchemas = NoSchemas> implements AsyncIterable<Incoming<S>, void>, AsyncDisposable {
@@ -45,7 +46,9 @@ export class Receiver<S extends PipeSchemas = NoSchemas> implements AsyncIterabl
   #answers = false
   #paused = false
   #ending = false
-  /** Taken by the application, and how many of them the sender was told. */
+  /** Lines of the sender's application that came. */
+  #lines = 0
+  /** Up to which of them the application has everything, and what of it the sender was told. */
   #taken = 0
   #told = 0
   #scheduled = false
@@ -99,8 +102,8 @@ export class Receiver<S extends PipeSchemas = NoSchemas> implements AsyncIterabl
         if (this.#ending) this.#finish()
         return undefined
       }
+      this.#acknowledge(item.line)
       if ('error' in item) throw item.error
-      this.#acknowledge()
       try {
         return (await checked(this.#options.schemas, item.message)) as Incoming<S>
       } catch (error) {
@@ -140,6 +143,11 @@ export class Receiver<S extends PipeSchemas = NoSchemas> implements AsyncIterabl
     await this.close()
   }
 
+  /** Resolves when `next` has something to say. Takes nothing. */
+  ready(signal: AbortSignal): Promise<void> {
+    return this.#items.ready(signal)
+  }
+
   #line(text: string): void {
     let line: ReturnType<typeof decodePipeLine>
     try {
@@ -161,20 +169,22 @@ export class Receiver<S extends PipeSchemas = NoSchemas> implements AsyncIterabl
       this.#schedule()
       return
     }
+    this.#lines++
     if (this.#types.has(message.type) || this.#options.unknownTypes === 'deliver') {
       this.#counters.received++
-      this.#push({ message })
+      this.#push({ message, line: this.#lines })
       return
     }
     this.#counters.unknown++
-    this.#acknowledge()
+    // Nobody takes it: it is behind us with what came before it, which may still wait.
+    if (this.#items.size === 0) this.#acknowledge(this.#lines)
   }
 
   #failed(error: ConclaveError): void {
     this.#counters.errors++
     // A sender counts it too: what can never be taken must not be sent again and again.
-    this.#acknowledge()
-    this.#push({ error })
+    this.#lines++
+    this.#push({ error, line: this.#lines })
   }
 
   #push(item: Item): void {
@@ -190,8 +200,9 @@ export class Receiver<S extends PipeSchemas = NoSchemas> implements AsyncIterabl
     this.#link.resume()
   }
 
-  #acknowledge(): void {
-    this.#taken++
+  /** In the sender's order: a count stands for all that came before. */
+  #acknowledge(line: number): void {
+    this.#taken = Math.max(this.#taken, this.#items.size === 0 ? this.#lines : line)
     if (this.#taken - this.#told >= ACK_EVERY) this.#tell()
     else this.#schedule()
   }

@@ -11,6 +11,8 @@ export class Mailbox<T> {
   #items: T[] = []
   #head = 0
   #waiters: Waiter<T>[] = []
+  /** They look, and take nothing. */
+  readonly #watchers = new Set<() => void>()
   #ended = false
   #error: Error | undefined
 
@@ -31,8 +33,10 @@ export class Mailbox<T> {
   push(item: T): void {
     if (this.#ended) return
     const waiter = this.#waiters.shift()
-    if (waiter === undefined) this.#items.push(item)
-    else {
+    if (waiter === undefined) {
+      this.#items.push(item)
+      for (const look of [...this.#watchers]) look()
+    } else {
       waiter.resolve(item)
       this.#onTaken?.()
     }
@@ -47,6 +51,7 @@ export class Mailbox<T> {
     if (error === undefined) first?.resolve(undefined)
     else first?.reject(error)
     for (const waiter of others) waiter.resolve(undefined)
+    for (const look of [...this.#watchers]) look()
   }
 
   /** Drops what is there. @returns how many */
@@ -84,6 +89,25 @@ export class Mailbox<T> {
       }
       signal?.addEventListener('abort', onAbort, { once: true })
       this.#waiters.push(waiter)
+    })
+  }
+
+  /** Resolves when there is something to take, or the end. Takes nothing. @throws `ABORTED` */
+  async ready(signal: AbortSignal): Promise<void> {
+    throwIfAborted(signal)
+    if (this.size > 0 || this.#ended) return
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#watchers.delete(look)
+        reject(aborted(signal))
+      }
+      const look = (): void => {
+        signal.removeEventListener('abort', onAbort)
+        this.#watchers.delete(look)
+        resolve()
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      this.#watchers.add(look)
     })
   }
 

@@ -30,6 +30,8 @@ export const DATABASE_CHECK_MS: number = 1_000
 export const UNRESPONSIVE_MS: number = 5_000
 /** Longest JSON line, in bytes (rule B19). */
 export const MAX_LINE_BYTES: number = 1024 * 1024
+/** UTF-16 units of answers that wait for the rest of their batches, of one line peer: past it an answer is `TOO_LARGE`. */
+export const MAX_HELD_ANSWERS: number = 32 * 1024 * 1024
 /** Milliseconds that a line peer which sends no more may wait for its answers (rule B19). */
 export const LINE_LINGER_MS: number = 5_000
 /** Subscriptions of one link. */

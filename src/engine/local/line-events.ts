@@ -9,7 +9,8 @@ import { MEMBER_STATE } from './port.ts'
 export interface LineEventsSink<Asked> {
   began(asked: Asked | undefined, result: { readonly subscription: number; readonly seq: number }): void
   refused(asked: Asked, error: ErrorOnWire): void
-  notify(method: string, params: object): void
+  /** @param data JSON text that becomes the last of the params */
+  notify(method: string, params: object, data?: string): void
 }
 
 interface LineSubscription<Asked> {
@@ -84,9 +85,9 @@ export class LineEvents<Asked> {
 
   #event(subscription: LineSubscription<Asked>, frame: Frame): void {
     const { missed, exact } = subscription
-    let data: unknown
+    let data: string
     try {
-      data = dataOf(frame)
+      data = jsonOf(frame)
     } catch {
       // Its publisher is at fault, and only what lines carry is JSON: to this subscriber it is one event missed.
       subscription.missed++
@@ -96,10 +97,9 @@ export class LineEvents<Asked> {
     subscription.exact = true
     const past = this.#past?.slot === frame.a ? this.#past.ref : undefined
     const { id = '', name = 'unknown', pid = 0 } = this.#members.get(frame.a) ?? past ?? {}
-    this.#sink.notify('conclave.event', {
+    const params = {
       subscription: frame.b,
       topic: frame.name,
-      data,
       seq: seqOf(this.#term, frame.c),
       term: this.#term,
       publisher: { id, name, pid },
@@ -107,7 +107,8 @@ export class LineEvents<Asked> {
       missed,
       exact,
       sensitive: (frame.flags & FLAG.SENSITIVE) === 0 ? undefined : true,
-    })
+    }
+    this.#sink.notify('conclave.event', params, data)
   }
 
   #introduced(frame: Frame): void {
@@ -121,8 +122,12 @@ export class LineEvents<Asked> {
   }
 }
 
-/** A body as JSON can say it. @throws `PROTOCOL` when it is none */
-export function dataOf(frame: Frame): unknown {
-  if (frame.raw) return { base64: Buffer.from(frame.copyBody()).toString('base64') }
-  return decodeBody(frame) ?? null
+/**
+ * A body as JSON text: its own, which is proven to be some and passed on as it is. What can be read may still be nested
+ * too deep to be written again, and its numbers may have more digits than ours.
+ * @throws `PROTOCOL` when it is none
+ */
+export function jsonOf(frame: Frame): string {
+  if (frame.raw) return JSON.stringify({ base64: Buffer.from(frame.copyBody()).toString('base64') })
+  return decodeBody(frame) === undefined ? 'null' : frame.text
 }

@@ -1,20 +1,21 @@
-import { ConclaveError, asError, errorToWire, type ErrorOnWire } from '../../errors/index.ts'
+import { ConclaveError, asError, errorFromWire, type ErrorOnWire } from '../../errors/index.ts'
 import { seqOf } from '../../events/position.ts'
 import type { SubscribeBody } from '../../events/subscriber.ts'
 import { randomBytes } from '../../platform/random.ts'
+import { decodeBody, encodeBody, putBody } from '../../rpc/body.ts'
 import { CALL_TIMEOUT_MS } from '../../rpc/limits.ts'
 import type { Connection } from '../../transport/transport.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
 import {
   RpcBatchAnswers,
   parseRpcLine,
+  rpcErrorLine,
   rpcFailure,
   rpcNotificationLine,
   rpcResult,
   rpcResultLine,
   type RpcId,
   type RpcMessage,
-  type RpcResponse,
 } from '../../wire/jsonrpc.ts'
 import { LineReader, encodeLine } from '../../wire/lines.ts'
 import type { MemberRef } from '../../wire/peers.ts'
@@ -22,8 +23,8 @@ import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import { BatchWriter, type BatchPool } from '../../wire/writer.ts'
 import type { FlushScheduler } from './flush.ts'
 import type { Hub } from './hub.ts'
-import { dataOf, LineEvents } from './line-events.ts'
-import { LINE_LINGER_MS, MAX_LINE_BYTES, MAX_LINK_BYTES } from './limits.ts'
+import { jsonOf, LineEvents } from './line-events.ts'
+import { LINE_LINGER_MS, MAX_HELD_ANSWERS, MAX_LINE_BYTES, MAX_LINK_BYTES } from './limits.ts'
 import { Port } from './port.ts'
 import type { Session } from './session.ts'
 
@@ -68,6 +69,8 @@ class LinePort extends Port {
   #publishing: Asked | undefined
   #number = 0
   #publishes = 0
+  /** UTF-16 units of answers that wait for the rest of their batches. */
+  #held = 0
   #scheduled = false
   #ending: NodeJS.Timeout | undefined
   #clock: NodeJS.Timeout | undefined
@@ -92,7 +95,7 @@ class LinePort extends Port {
     this.#events = new LineEvents(hub.term, slot, ref, {
       began: (asked, result) => this.#result(asked, result),
       refused: (asked, error) => this.#refuseWith(asked, error),
-      notify: (method, params) => this.#write(rpcNotificationLine(method, params)),
+      notify: (method, params, data) => this.#write(rpcNotificationLine(method, params, data)),
     })
     this.#writer = new BatchWriter(pool, (bytes, start, end) => void connection.write(bytes, start, end))
   }
@@ -169,7 +172,10 @@ class LinePort extends Port {
       this.#message(parsed, undefined)
       return
     }
-    const answers = new RpcBatchAnswers(parsed, (line) => this.#write(line))
+    const answers = new RpcBatchAnswers(parsed, (line) => {
+      this.#held -= answers.held
+      this.#write(line)
+    })
     for (const message of parsed.messages) this.#message(message, answers)
   }
 
@@ -245,7 +251,7 @@ class LinePort extends Port {
         const flags = asked === undefined ? FLAG.NOTIFY : 0
         const deadline = this.#ask(number, method, asked)
         const frame = this.#frame.set(KIND.REQUEST, flags, 0, 1, TARGET.DEFAULT, number, deadline).withName(method)
-        this.#hub.receive(this, params === undefined ? frame : frame.withBody(JSON.stringify(params)))
+        this.#hub.receive(this, putBody(frame, encodeBody(params, 'The params')))
       }
     }
   }
@@ -287,7 +293,7 @@ class LinePort extends Port {
     const flags = sensitive ? FLAG.SENSITIVE : 0
     const frame = this.#frame.set(KIND.PUBLISH, flags, 0, 0, 0, ++this.#publishes, Date.now()).withName(topic)
     this.#publishing = asked
-    this.#hub.receive(this, data === undefined ? frame : frame.withBody(JSON.stringify(data)))
+    this.#hub.receive(this, putBody(frame, encodeBody(data, 'The data')))
     this.#publishing = undefined
   }
 
@@ -312,25 +318,29 @@ class LinePort extends Port {
   #answered(frame: Frame): void {
     const asked = this.#take(frame.number)
     if (asked === undefined) return
-    if (asked.batch !== undefined || frame.raw) {
-      let result: unknown
-      try {
-        result = dataOf(frame)
-      } catch (error) {
-        this.#refuseWith(asked, errorToWire(error))
-        return
-      }
-      this.#result(asked, result)
-    } else {
-      this.#write(rpcResultLine(asked.id, frame.text))
-      this.#endWhenAnswered()
+    let json: string
+    try {
+      json = jsonOf(frame)
+    } catch (error) {
+      this.#fail(asked, error)
+      return
     }
+    this.#reply(asked, rpcResultLine(asked.id, json))
   }
 
   #failed(frame: Frame): void {
     const asked = this.#take(frame.number)
     if (asked === undefined) return
-    this.#refuseWith(asked, JSON.parse(frame.text) as ErrorOnWire)
+    let error: Partial<ErrorOnWire> | null
+    try {
+      error = decodeBody(frame) as typeof error
+    } catch (cause) {
+      this.#fail(asked, cause)
+      return
+    }
+    if (Number.isInteger(error?.code) && typeof error?.message === 'string') {
+      this.#reply(asked, rpcErrorLine(asked.id, frame.text))
+    } else this.#fail(asked, errorFromWire(error))
   }
 
   #take(number: number): Asked | undefined {
@@ -340,20 +350,24 @@ class LinePort extends Port {
   }
 
   #result(asked: Asked | undefined, result: unknown): void {
-    if (asked !== undefined) this.#reply(asked, rpcResult(asked.id, result))
+    if (asked !== undefined) this.#reply(asked, encodeLine(rpcResult(asked.id, result)))
   }
 
   #fail(asked: Asked, error: unknown): void {
-    this.#reply(asked, rpcFailure(asked.id, error))
+    this.#reply(asked, encodeLine(rpcFailure(asked.id, error)))
   }
 
   #refuseWith(asked: Asked, error: ErrorOnWire): void {
-    this.#reply(asked, { jsonrpc: '2.0', id: asked.id, error })
+    this.#reply(asked, rpcErrorLine(asked.id, JSON.stringify(error)))
   }
 
-  #reply({ batch }: Asked, answer: RpcResponse): void {
-    if (batch === undefined) this.#write(encodeLine(answer))
-    else batch.add(answer)
+  #reply({ batch, id }: Asked, line: string): void {
+    if (batch === undefined) this.#write(line)
+    else {
+      const answer = this.#held + line.length > MAX_HELD_ANSWERS ? tooMuchHeld(id) : line
+      this.#held += answer.length
+      batch.add(answer)
+    }
     this.#endWhenAnswered()
   }
 
@@ -431,6 +445,12 @@ export function acceptLines(
       hub.remove(port, 'closed')
     },
   }
+}
+
+/** The call took effect or failed; what it came to is not kept until the rest of its batch is there. */
+function tooMuchHeld(id: RpcId): string {
+  const text = `The answers in unfinished batches of this link exceed ${MAX_HELD_ANSWERS} characters: ask for less at once.`
+  return encodeLine(rpcFailure(id, new ConclaveError('TOO_LARGE', text, { outcome: 'unknown' })))
 }
 
 function invalidParams(text: string): ConclaveError {

@@ -111,6 +111,39 @@ describe('EventBus', () => {
     await peer.end()
   })
 
+  test('a status that no frame could hold tells of the consumers that fit, and how many there are', async (t) => {
+    await using bus = await listenBus({ socket: socketIn(t) })
+    for (const key of ['x'.repeat(600_000), '<'.repeat(250_000), 'y'.repeat(600_000), 'z']) {
+      const peer = await rawClient(t, bus.socket)
+      peer.send(hello(key, { subscription_id: undefined }))
+      await peer.next()
+    }
+    const { activeConns, consumers } = await queryStatus(bus.socket)
+    assert.deepEqual([activeConns, consumers.map(({ eventKey }) => eventKey[0])], [4, ['z']])
+    // Each of the long ones stands in it twice, as its subscription too.
+    assert.equal(bus.status().consumers.length, 4)
+  })
+
+  test('an empty subscription id, and none, are the key', async (t) => {
+    await using bus = await listenBus({ socket: socketIn(t) })
+    const firsts: unknown[] = []
+    for (const [key, id] of [
+      ['a', ''],
+      ['b', ''],
+      ['b', undefined],
+    ]) {
+      const peer = await rawClient(t, bus.socket)
+      peer.send(hello(key!, { subscription_id: id }))
+      firsts.push((await peer.json())['first_for_key'])
+    }
+    assert.deepEqual(firsts, [true, true, false])
+    const { consumers } = await queryStatus(bus.socket)
+    assert.deepEqual(
+      consumers.map(({ subscriptionId }) => subscriptionId),
+      ['a', 'b', 'b'],
+    )
+  })
+
   test('limits: consumers, waiting, event types', async (t) => {
     await using bus = await listenBus({ socket: socketIn(t), lingerMs: 1 })
     const types = await rawClient(t, bus.socket)

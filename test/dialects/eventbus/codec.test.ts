@@ -127,6 +127,11 @@ describe('messages', () => {
   })
 })
 
+test('an empty list is left out where Go leaves it out', () => {
+  const hello = { type: 'hello', pid: 1, eventKey: 'k', eventTypes: [], version: 'v1', capabilities: [] } as const
+  assert.equal(encodeMessage(hello), '{"type":"hello","pid":1,"event_key":"k","event_types":[],"version":"v1"}\n')
+})
+
 test('Go escapes < > & and the two line separators; any JSON comes back as it was', () => {
   assert.equal(goJson({ '<k>': 'a&b\u2028\u2029é' }), '{"\\u003ck\\u003e":"a\\u0026b\\u2028\\u2029é"}')
   fc.assert(
@@ -147,12 +152,20 @@ test('subscription ids are those of the existing system', () => {
 test('places are those of the existing system', () => {
   assert.equal(sanitizeAppId('../a/b\\c\0'), '__a_b_c_')
   assert.equal(sanitizeAppId(''), '_')
+  // Its folder would be that of all apps.
+  assert.equal(sanitizeAppId('.'), '_')
   assert.equal(configDirectory({ env: { LARKSUITE_CLI_CONFIG_DIR: '/c' }, workspace: 'hermes' }), '/c/hermes')
   assert.equal(busSocket('app', { env: { HOME: '/h' } }), '/h/.lark-cli/events/app/bus.sock')
 })
 
 test('the environment sets how long a hello waits', () => {
   assert.deepEqual(['500ms', '1m30s', '1.5s', 'x', undefined].map(helloWaitOf), [500, 90_000, 1500, 3000, 3000])
+  // All that Go reads as a duration, and what is not above 0 is the default.
+  assert.deepEqual(
+    ['+2s', '.5s', '1.s', '1500us', '2000µs', '5000000ns'].map(helloWaitOf),
+    [2000, 500, 1000, 1.5, 2, 5],
+  )
+  assert.deepEqual(['0', '0s', '-1s', '', '5', '1s '].map(helloWaitOf), Array(6).fill(3000))
 })
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -168,7 +168,7 @@ describe('EventConsumer', () => {
 
   test('handlers run side by side, as many as asked for; a filter keeps gaps', async (t) => {
     await using bus = await listenBus({ socket: socketIn(t) })
-    const consumer = await consume({ socket: bus.socket, ...KEY, limit: 6, filter: ({ payload }) => payload !== 2 })
+    const consumer = await consume({ socket: bus.socket, ...KEY, limit: 5, filter: ({ payload }) => payload !== 2 })
     let running = 0
     let most = 0
     const done: unknown[] = []
@@ -184,6 +184,57 @@ describe('EventConsumer', () => {
     for (let n = 1; n <= 6; n++) bus.publish({ eventType: 'a', payload: n })
     assert.equal((await all).type, 'limit')
     assert.deepEqual([done.length, most], [5, 3])
+  })
+
+  test('a limit counts what passes the filter, also when the event at it does not', async (t) => {
+    await using bus = await listenBus({ socket: socketIn(t) })
+    const consumer = await consume({ socket: bus.socket, ...KEY, limit: 2, filter: ({ payload }) => payload !== 2 })
+    for (let n = 1; n <= 5; n++) bus.publish({ eventType: 'a', payload: n })
+    const seen: unknown[] = []
+    for await (const { payload } of consumer) seen.push(payload)
+    assert.deepEqual([seen, (await consumer.closed).type], [[1, 3], 'limit'])
+  })
+
+  test('the first event after a reconnect tells of the gap, also when it comes with the answer to the hello', async (t) => {
+    const socket = socketIn(t)
+    const server = await rawServer(t, socket)
+    const ack = { type: 'hello_ack', bus_version: 'v1', first_for_key: true }
+    const event = (payload: number): object => ({ type: 'event', event_type: 'a', seq: payload % 10, payload })
+    const answer = async (from: number, ...events: object[]): Promise<void> => {
+      ;(await server.peer(from)).send({ type: 'status_response' })
+      await (await server.peer(from + 1)).next()
+      ;(await server.peer(from + 1)).send(ack, ...events)
+    }
+    const consuming = consume({ socket, ...KEY, checkTimeoutMs: 20 })
+    await answer(0, event(1))
+    const consumer = await consuming
+    server.peers[1]?.destroy()
+    await answer(2, event(11), event(12))
+    const missed: unknown[] = []
+    for (let n = 0; n < 3; n++) {
+      const next = await consumer.next()
+      missed.push([next?.payload, next?.missed])
+    }
+    assert.deepEqual(missed, [
+      [1, 0],
+      [11, Infinity],
+      [12, 0],
+    ])
+    await consumer.close()
+  })
+
+  test('the signal of the consumer reaches a set-up that is running', async (t) => {
+    await using bus = await listenBus({ socket: socketIn(t) })
+    const stop = new AbortController()
+    const setup = ({ signal }: { readonly signal: AbortSignal }): Promise<void> =>
+      new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('told'))))
+    const consuming = consume({ socket: bus.socket, ...KEY, setup, signal: stop.signal })
+    await until(() => bus.consumers === 1, 'the set-up to run')
+    stop.abort()
+    await assert.rejects(consuming, { code: 'ABORTED' })
+    const next = await consume({ socket: bus.socket, ...KEY })
+    assert.equal(next.first, true)
+    await next.close()
   })
 
   test('a bus that does not say who is last: nothing is cleaned up', async (t) => {

@@ -111,6 +111,25 @@ describe('conclave eventbus', () => {
     assert.equal(await next.ended(), 0)
   })
 
+  test('the last line of the input counts, also without its end', async (t) => {
+    const socket = socketIn(t)
+    const bus = await serve(t, socket)
+    const [consumer] = (await consumers(t, socket, 1)) as [Verb]
+    bus.child.stdin.end('{"event_type":"a","payload":1}\n{"event_type":"a","payload":2}')
+    assert.equal(await bus.ended(), 0)
+    await until(() => consumer.events.length === 2, 'both events', { seen: () => consumer.lines })
+  })
+
+  test('a signal ends a set-up that is running', async (t) => {
+    const socket = socketIn(t)
+    await serve(t, socket)
+    const hook = ['--setup', 'echo \'{"hook":"runs"}\'; exec sleep 20']
+    const consumer = new Verb(t, ['eventbus', 'consume', 'a', '--socket', socket, ...hook])
+    await consumer.find(({ hook }) => hook === 'runs', 'the set-up to run')
+    consumer.child.kill('SIGTERM')
+    assert.equal(await consumer.ended(), 143)
+  })
+
   test('status, list, stop, hooks and exit codes', async (t) => {
     const socket = socketIn(t)
     const run = (...args: string[]) => execute(t, process.execPath, [...VERB, 'eventbus', ...args])

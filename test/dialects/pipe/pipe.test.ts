@@ -57,6 +57,50 @@ describe('Receiver', () => {
     assert.deepEqual(receiver.counters, { received: 1, errors: 4, unknown: 1, acks: 0 })
   })
 
+  test('an acknowledgement stands for all before it: what nobody takes waits for what is still to be taken', async (t) => {
+    await using listener = await listen('p', { directory: temporaryDirectory(t) })
+    const sender = await rawClient(t, listener.path)
+    sender.send({ type: 'soc_event', ts: 1, ack: true }, { type: 'zzz', ts: 1 }, '{', { type: 'zzz', ts: 1 })
+    const receiver = (await listener.accept()) as Receiver
+    const count = async (): Promise<unknown> => ((await sender.json('an ack'))['payload'] as { count: number }).count
+    assert.equal(await count(), 0)
+    assert.equal((await receiver.next())?.type, 'soc_event')
+    assert.equal(await count(), 1)
+    await assert.rejects(receiver.next(), { code: 'PROTOCOL' })
+    assert.equal(await count(), 4)
+    sender.send({ type: 'zzz', ts: 1 })
+    assert.equal(await count(), 5)
+  })
+
+  test('who leaves messages() has what it got; the rest is not acknowledged, and there for the next', async (t) => {
+    const directory = temporaryDirectory(t)
+    await using listener = await listen('p', { directory })
+    const senders = [bufferedSender('p', { directory }), bufferedSender('p', { directory })] as const
+    for (const [at, sender] of senders.entries()) for (const n of [1, 2]) await sender.send(eventMessage(at * 10 + n))
+    await until(() => listener.counters.accepted === 2, 'both to be there')
+    const got: unknown[] = []
+    for (let left = 4; left > 0; left--) {
+      for await (const { payload } of listener.messages()) {
+        got.push(payload)
+        break
+      }
+      await until(() => senders[0].report.delivered + senders[1].report.delivered === got.length, 'what was taken', {
+        seen: () => senders.map(({ report }) => report),
+      })
+    }
+    assert.deepEqual(
+      got.toSorted((a, b) => Number(a) - Number(b)),
+      [1, 2, 11, 12],
+    )
+    const late = bufferedSender('p', { directory })
+    await late.send(eventMessage(21))
+    for await (const { payload } of listener.messages()) {
+      assert.equal(payload, 21)
+      break
+    }
+    for (const sender of [...senders, late]) assert.equal((await sender.close()).undelivered, 0)
+  })
+
   test('for await goes on after an error; unknown types come when asked for', async (t) => {
     const errors: Error[] = []
     const options = {

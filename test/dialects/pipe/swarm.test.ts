@@ -116,8 +116,9 @@ describe('conclave pipe', () => {
       '3',
       '--any',
     ])
-    const input =
-      '{"type":"soc_event","payload":1}\nnonsense\n{"type":"own","payload":{"a":"<"}}\n{"type":"soc_event","payload":3}'
+    // Fits a line as it is, and none as it is sent.
+    const long = `{"type":"soc_event","payload":"${'<'.repeat(200_000)}"}`
+    const input = `{"type":"soc_event","payload":1}\nnonsense\n${long}\n{"type":"own","payload":{"a":"<"}}\n{"type":"soc_event","payload":3,"ack":true,"auto":true}`
     const sent = await execute(
       t,
       process.execPath,
@@ -133,6 +134,7 @@ describe('conclave pipe', () => {
     assert.deepEqual(payloads, [1, { a: '<' }, 3])
     assert.equal(sent.code, 1)
     assert.match(sent.stderr, /no JSON/)
+    assert.match(sent.stderr, /exceeds the limit/)
     const { delivered, undelivered } = JSON.parse(sent.stdout) as { delivered: number; undelivered: number }
     assert.deepEqual([delivered, undelivered], [3, 0])
   })

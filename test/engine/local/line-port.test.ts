@@ -4,9 +4,10 @@ import { join, type Context, type Event, type Member } from 'conclave'
 import { acceptLines } from '../../../src/engine/local/line-port.ts'
 import { FlushScheduler } from '../../../src/engine/local/flush.ts'
 import { Hub } from '../../../src/engine/local/hub.ts'
-import { MAX_LINE_BYTES } from '../../../src/engine/local/limits.ts'
+import { MAX_HELD_ANSWERS, MAX_LINE_BYTES } from '../../../src/engine/local/limits.ts'
+import type { Port } from '../../../src/engine/local/port.ts'
 import type { Connection, ConnectionHandlers } from '../../../src/transport/transport.ts'
-import { KIND, type Frame } from '../../../src/wire/frame.ts'
+import { Frame, KIND } from '../../../src/wire/frame.ts'
 import { BatchPool } from '../../../src/wire/writer.ts'
 import { defer, until, workspace } from '../../support/index.ts'
 import { endpointOf, RawPeer, type Line } from './lines.ts'
@@ -467,7 +468,7 @@ class FakeConnection implements Connection {
 }
 
 describe('JSON lines: patience', () => {
-  function fake(t: TestContext): { connection: FakeConnection; sent: Frame[]; hub: Hub } {
+  function fake(t: TestContext): { connection: FakeConnection; sent: Frame[]; hub: Hub; local: Port } {
     const flush = new FlushScheduler()
     const hub = new Hub({
       term: 1,
@@ -486,11 +487,11 @@ describe('JSON lines: patience', () => {
       limits: {},
     })
     const sent: Frame[] = []
-    hub.attachLocal((frame) => void sent.push(frame.clone()))
+    const local = hub.attachLocal((frame) => void sent.push(frame.clone()))
     const connection = new FakeConnection()
     acceptLines(hub, connection, new BatchPool(), flush, { callMs: 30, lingerMs: 30 })
     defer(t, () => hub.close())
-    return { connection, sent, hub }
+    return { connection, sent, hub, local }
   }
 
   test('P5: a call that nobody answers is TIMEOUT at its deadline, and its handler is told', async (t) => {
@@ -507,6 +508,87 @@ describe('JSON lines: patience', () => {
       [[2, 'TIMEOUT']],
     )
     assert.equal(sent.filter(({ kind }) => kind === KIND.CANCEL).length, 2)
+  })
+
+  /** Says a line whose calls all get this answer from the primary's own member. @returns what the peer was sent */
+  async function answered(t: TestContext, line: string, kind: number, body: string): Promise<string[]> {
+    const { connection, hub, sent, local } = fake(t)
+    connection.say(`${line}\n`)
+    for (const { a, b, number } of sent.filter((frame) => frame.kind === KIND.REQUEST)) {
+      hub.receive(local, new Frame().set(kind, 0, a, b, 0, number, 0).withBody(body))
+    }
+    await until(() => connection.text.endsWith('\n'), 'the answer')
+    return connection.text.trim().split('\n')
+  }
+  const call = (id: number): string => `{"jsonrpc":"2.0","id":${id},"method":"m"}`
+  /** JSON that can be read and not be written again: JSON.stringify has no stack for it. */
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+
+  test('P5: an answer that is no JSON, or no error, is an error to its caller and no fault of the switchboard', async (t) => {
+    for (const kind of [KIND.RESPONSE, KIND.FAILURE]) {
+      for (const line of [call(1), `[${call(1)}]`]) {
+        const [text = ''] = await answered(t, line, kind, 'no{json')
+        const answer = [JSON.parse(text) as Line].flat()[0]
+        assert.deepEqual([answer?.id, answer?.error?.data?.code], [1, 'PROTOCOL'])
+      }
+    }
+    for (const body of ['', '5', 'null', '{"code":"x"}', '{"code":-1,"message":7}']) {
+      const [text = ''] = await answered(t, call(2), KIND.FAILURE, body)
+      const { id, error } = JSON.parse(text) as Line
+      assert.deepEqual([id, typeof error?.code, typeof error?.message], [2, 'number', 'string'], body)
+    }
+  })
+
+  test('what is nested deep, or has more digits than ours, arrives as it is: alone, in a batch, as an event', async (t) => {
+    for (const json of [deep, '12345678901234567890.5']) {
+      assert.deepEqual(await answered(t, call(1), KIND.RESPONSE, json), [`{"jsonrpc":"2.0","id":1,"result":${json}}`])
+      const [batch] = await answered(t, `[${call(1)},${call(2)}]`, KIND.RESPONSE, json)
+      const [one, two] = [1, 2].map((id) => `{"jsonrpc":"2.0","id":${id},"result":${json}}`)
+      assert.equal(batch, `[${one},${two}]`)
+      const error = `{"code":-7,"message":"m","data":${json}}`
+      assert.deepEqual(await answered(t, call(1), KIND.FAILURE, error), [`{"jsonrpc":"2.0","id":1,"error":${error}}`])
+      const { connection, hub, local } = fake(t)
+      connection.say('{"jsonrpc":"2.0","id":1,"method":"conclave.subscribe","params":{"pattern":"x"}}\n')
+      hub.receive(local, new Frame().set(KIND.PUBLISH, 0, 0, 0, 0, 1, 0).withName('x').withBody(json))
+      await until(() => connection.text.split('\n').length === 3, 'the event')
+      assert.match(connection.text, /"missed":0/)
+      assert.ok(connection.text.includes(`"data":${json}}`))
+      assert.ok(JSON.parse(connection.text.split('\n')[1]!))
+    }
+  })
+
+  test('params and data that are nested too deep to be passed on are refused as such', async (t) => {
+    const { connection } = fake(t)
+    for (const [method, params] of [
+      ['m', deep],
+      ['conclave.publish', `{"topic":"x","data":${deep}}`],
+    ]) {
+      connection.text = ''
+      connection.say(`{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}\n`)
+      await until(() => connection.text.endsWith('\n'), 'the refusal')
+      assert.equal((JSON.parse(connection.text) as Line).error?.code, -32602, method)
+    }
+  })
+
+  test('MAX_HELD_ANSWERS: what waits in unfinished batches is bounded', async (t) => {
+    const { connection, hub, sent, local } = fake(t)
+    connection.say(`[${[1, 2, 3, 4].map(call).join(',')}]\n`)
+    const body = `"${'x'.repeat(MAX_HELD_ANSWERS / 2 - 1000)}"`
+    for (const [at, { a, b, number }] of sent.filter((frame) => frame.kind === KIND.REQUEST).entries()) {
+      hub.receive(local, new Frame().set(KIND.RESPONSE, 0, a, b, 0, number, 0).withBody(at === 3 ? '1' : body))
+    }
+    await until(() => connection.text.endsWith('\n'), 'the batch')
+    const answers = JSON.parse(connection.text) as Line[]
+    assert.deepEqual(
+      answers.map(({ result, error }) => error?.data?.code ?? (result as string | number).toString().length),
+      [body.length - 2, body.length - 2, 'TOO_LARGE', 1],
+    )
+    connection.text = ''
+    connection.say(`[${call(5)}]\n`)
+    const { a, b, number } = sent.at(-1)!
+    hub.receive(local, new Frame().set(KIND.RESPONSE, 0, a, b, 0, number, 0).withBody(body))
+    await until(() => connection.text.endsWith('\n'), 'what was held to be let go')
+    assert.equal(typeof (JSON.parse(connection.text) as Line[])[0]?.result, 'string')
   })
 
   test('one that never closes its side is closed after our end', async (t) => {
