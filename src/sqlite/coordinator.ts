@@ -138,6 +138,16 @@ export class Coordinator {
     }
   }
 
+  /** Now and then: another program may have written while nobody here did, and its write is to be told (rule B20). */
+  async look(): Promise<void> {
+    if (this.#state !== 'serving') return
+    try {
+      await this.#writer.look()
+    } catch {
+      // The next transaction meets it again, and says what is wrong.
+    }
+  }
+
   /** The last link of a member is gone: its transaction is rolled back (rule B11), its numbers begin to age (rule A6). */
   memberLeft(member: string): void {
     for (const writer of this.#writersOf.get(member) ?? []) {

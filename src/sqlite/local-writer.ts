@@ -180,6 +180,13 @@ export class LocalWriter implements Writer {
     this.#ledger.closed(writer, Date.now())
   }
 
+  async look(): Promise<void> {
+    if (this.#inSession) return
+    this.#noteForeign()
+    const events = this.#changes.take()
+    if (events.length > 0) this.#options.onChanges(events)
+  }
+
   async truncate(): Promise<void> {
     try {
       this.#truncate.get([])
@@ -384,16 +391,20 @@ export class LocalWriter implements Writer {
         const recorded = row === undefined ? undefined : { term: Number(row['term']), lock: String(row['lock']) }
         throw new WriterEnd(staleTerm(term, recorded))
       }
-      const version = this.#dataVersion.get([])!['data_version']!
-      if (version !== this.#version) {
-        this.#version = version
-        this.#changes.foreign()
-        this.#options.onForeignWrite()
-      }
+      this.#noteForeign()
     } catch (error) {
       this.#rollback()
       throw error
     }
+  }
+
+  /** Our own commits leave the version as it is. */
+  #noteForeign(): void {
+    const version = this.#dataVersion.get([])!['data_version']!
+    if (version === this.#version) return
+    this.#version = version
+    this.#changes.foreign()
+    this.#options.onForeignWrite()
   }
 
   #finish(): void {

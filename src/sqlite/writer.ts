@@ -66,6 +66,8 @@ export interface Writer {
   begun(writer: string, number: number): boolean
   /** The last link of a writer is gone. */
   gone(writer: string): void
+  /** Tells of what another program has written since the last transaction (rule B20). Nothing while one is open. */
+  look(): Promise<void>
   /** Checkpoints, and cuts the WAL to nothing unless a reader needs it (rule B10). */
   truncate(): Promise<void>
   /** Forgets what is older than it is kept for. */

@@ -1088,6 +1088,27 @@ describe('the change feed', () => {
     await within(watching, 'the watch to end with its member')
   })
 
+  test('B20: another program’s write is seen by a watch, also beside one of ours to another table', async (t) => {
+    const { primary, secondary } = await pair(t)
+    await secondary.db.run('create table elsewhere(x)')
+    const other = foreign(t, await fileOf(primary))
+    let latest: readonly string[] | undefined
+    const watching = (async () => {
+      for await (const rows of secondary.db.watch<{ text: string }>('select text from note order by id')) {
+        latest = rows.map(({ text }) => text)
+      }
+    })()
+    for (const n of [1, 2]) {
+      await until(() => latest?.length === n - 1, 'the rows of before')
+      // The version of the file tells of both as of one: what the member heard of explains it.
+      await secondary.db.run('insert into elsewhere values (1)')
+      other.exec(`insert into note(text) values ('foreign ${n}')`)
+      await until(() => latest?.length === n, 'what another program wrote')
+    }
+    await secondary.close()
+    await within(watching, 'the watch to end with its member')
+  })
+
   test('a watch ends by its signal, by leaving the loop, and with its member, while others write', async (t) => {
     const { primary, secondary } = await pair(t)
     let over = false

@@ -275,6 +275,30 @@ test('a foreign write is noticed', async (t) => {
   assert.ok(primary.events.some((event) => event.type === 'resync' && event.reason === 'foreign'))
 })
 
+test('B20: a foreign write is noticed while nobody else writes, and in a transaction after it', async (t) => {
+  const primary = await serve(t, freshWorkspace(t))
+  const client = primary.client()
+  await client.transaction((tx) => tx.run(INSERT, ['a']))
+  primary.events.length = 0
+  await primary.coordinator.look()
+  assert.deepEqual([primary.foreignWrites, primary.events], [0, []])
+  const other = foreign(t, primary.path)
+  other.exec("INSERT INTO note(text) VALUES ('foreign')")
+  await primary.coordinator.look()
+  assert.equal(primary.foreignWrites, 1)
+  assert.deepEqual(primary.events, [{ type: 'resync', reason: 'foreign' }])
+  primary.events.length = 0
+  other.exec('CREATE TABLE later(id INTEGER PRIMARY KEY)')
+  await client.transaction(async (tx) => {
+    await tx.run(INSERT, ['b'])
+    await primary.coordinator.look()
+    assert.deepEqual(primary.events, [], 'what is not committed is not told')
+  })
+  assert.deepEqual(primary.events, [{ type: 'resync', reason: 'foreign' }])
+  await client.run('INSERT INTO later DEFAULT VALUES')
+  assert.deepEqual(primary.events.at(-1), { type: 'changed', table: 'later', operation: 'insert', count: 1, keys: [1] })
+})
+
 test('A6: what a procedure returned is its program’s to change; what is remembered of it stays', async (t) => {
   const made: Record<string, unknown>[] = []
   const given = procedures({
