@@ -24,11 +24,11 @@ export class Executor {
 
   run(sql: string, params: readonly SqlValue[]): WireResult {
     checkParams(params)
-    const { prepared, definition } = this.#cache.get(sql)
-    this.#ran(sql, definition)
+    const { prepared, allowed } = this.#cache.get(sql)
+    this.#ran(sql, allowed.definition)
     if (!prepared.returnsRows) {
       const { changes, lastInsertRowid } = prepared.run(params)
-      return [definition ? 0 : Number(changes), toWire(lastInsertRowid)]
+      return [allowed.changesRows ? Number(changes) : 0, toWire(lastInsertRowid)]
     }
     const before = this.#counts.get([])!
     const table = prepared.table(params) ?? tableOf(prepared.all(params))

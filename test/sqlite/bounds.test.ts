@@ -47,6 +47,7 @@ function idleWriter(): Writer & { readonly groups: number[]; forgets: number } {
     end: async () => undefined,
     begun: () => false,
     gone() {},
+    look: async () => {},
     truncate: async () => {},
     async forget() {
       this.forgets++

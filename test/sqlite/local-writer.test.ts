@@ -256,7 +256,10 @@ test('results: rows of RETURNING, changes, large integers, and a bound', async (
   assert.equal((await client.run('INSERT INTO big(id) VALUES (?)', [2n ** 61n])).lastInsertRowid, 2n ** 61n)
   assert.equal((await client.run('UPDATE big SET v = 1')).changes, 3)
   assert.equal((await client.run('SELECT * FROM big')).changes, 0)
-  assert.equal((await client.run('CREATE TABLE other(x)')).changes, 0)
+  for (const sql of ['CREATE TABLE other(x)', 'REINDEX', 'ANALYZE', 'PRAGMA user_version = 1']) {
+    assert.equal((await client.run(sql)).changes, 0, `${sql}: those of the statement before are not its own`)
+    await client.run('UPDATE big SET v = 1')
+  }
   assert.equal((await client.run('DELETE FROM big WHERE id = 5 RETURNING id')).changes, 0)
   const huge = client.run('INSERT INTO big(v) VALUES (?) RETURNING v', ['x'.repeat(MAX_RESULT_BYTES)])
   await assert.rejects(huge, code('TOO_LARGE', 'not-committed'))
