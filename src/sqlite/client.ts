@@ -14,7 +14,7 @@ import { Outbox, type Outgoing } from './outbox.ts'
 import { METHOD, type WireWrite, type WireWrites } from './protocol.ts'
 import { resultFromWire, valueOf, type WireResult } from './result.ts'
 import type { AsyncTx, RunResult, SqlRow, SqlValue, StatementPair, WriteOptions } from './types.ts'
-import { paramsToWire } from './values.ts'
+import { statementToWire } from './values.ts'
 import { refuseOver, until, type Until } from './wait.ts'
 
 /**
@@ -57,7 +57,11 @@ export class WriteClient {
     params: readonly SqlValue[] = [],
     options: WriteOptions = {},
   ): Promise<RunResult<Row>> {
-    return this.#write<RunResult<Row>>(() => ({ sql, params: paramsToWire(params) }), resultFromWire, options)
+    const body = (): Body => {
+      const [text, values] = statementToWire(sql, params)
+      return { sql: text, params: values }
+    }
+    return this.#write<RunResult<Row>>(body, resultFromWire, options)
   }
 
   /** One transaction. */
@@ -131,8 +135,8 @@ export class WriteClient {
   #write<T>(body: () => Body, read: (value: never) => T, options: WriteOptions): Promise<T> {
     try {
       const { key, signal } = options
-      if (key !== undefined && (key === '' || key.length > MAX_KEY_LENGTH)) {
-        const text = `A key has 1 to ${MAX_KEY_LENGTH} characters.`
+      if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > MAX_KEY_LENGTH)) {
+        const text = `A key is a string of 1 to ${MAX_KEY_LENGTH} characters.`
         throw new ConclaveError('INVALID_OPTION', text, { outcome: 'not-committed' })
       }
       const made = body()
@@ -305,11 +309,15 @@ function copyOfParams(name: string, params: unknown): unknown {
 
 /** @throws `TOO_LARGE`, `INVALID_PARAMS` */
 function batchToWire(statements: readonly StatementPair[]): NonNullable<WireWrite['batch']> {
+  if (!Array.isArray(statements) || !statements.every((pair) => Array.isArray(pair))) {
+    const text = 'A batch is a list of statements, each a list: [sql, params].'
+    throw new ConclaveError('INVALID_PARAMS', text, { outcome: 'not-committed' })
+  }
   if (statements.length > MAX_BATCH) {
     const text = `A batch has at most ${MAX_BATCH} statements, this one has ${statements.length}.`
     throw new ConclaveError('TOO_LARGE', text, { outcome: 'not-committed' })
   }
-  return statements.map(([sql, params = []]) => [sql, paramsToWire(params)] as const)
+  return statements.map(([sql, params = []]) => statementToWire(sql, params))
 }
 
 function resultsFromWire(results: readonly WireResult[]): readonly RunResult<SqlRow>[] {

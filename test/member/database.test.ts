@@ -128,6 +128,8 @@ describe('writes', () => {
         member.db.read.prepare<{ n: number }>('select max(id) as n from blob').get()?.n,
         member === secondary ? 2 : 4,
       )
+      const neverLeft = code('TOO_LARGE', { outcome: 'not-committed', message: /limit/ })
+      await assert.rejects(member.db.run('insert into blob(bytes) values (?)', [new Uint8Array(13_000_000)]), neverLeft)
     }
   })
 

@@ -252,7 +252,19 @@ test('a write that cannot be sent takes no number, fails no neighbour, and is no
   params.n = 2
   ring['self'] = ring
   bad.push(c.call('p', ring))
+  const any = (value: unknown): never => value as never
+  bad.push(
+    c.run(any(undefined)),
+    c.run(any(5)),
+    c.run('x', any({ a: 1 })),
+    c.run('x', any('ab')),
+    c.run('x', any(null)),
+  )
+  bad.push(c.batch(any(undefined)), c.batch(any(['x'])), c.batch([any([5])]), c.batch([['x', any({ a: 1 })]]))
   for (const write of bad) await assert.rejects(write, code('INVALID_PARAMS', 'not-committed'))
+  for (const key of ['', 5, null, {}]) {
+    await assert.rejects(c.run('x', [], { key: any(key) }), code('INVALID_OPTION', 'not-committed'))
+  }
   ;(await next(METHOD.OPEN)).answer({ ok: null })
   const sent = await next(METHOD.WRITE)
   assert.deepEqual(
@@ -265,6 +277,18 @@ test('a write that cannot be sent takes no number, fails no neighbour, and is no
   )
   sent.answer({ ok: [{ ok: [1, 1] }, { ok: null }, { ok: [1, 2] }] })
   await Promise.all(writes)
+})
+
+test('a statement of a transaction that is none is refused by name, and the transaction goes on', async () => {
+  const { client: c, next } = client()
+  const any = (value: unknown): never => value as never
+  const done = c.transaction(async (tx) => {
+    for (const bad of [tx.run(any(undefined)), tx.run('x', any({ a: 1 })), tx.run('x', any(1))]) {
+      await assert.rejects(bad, code('INVALID_PARAMS', 'not-committed'))
+    }
+  })
+  for (const method of [METHOD.OPEN, METHOD.BEGIN, METHOD.COMMIT]) (await next(method)).answer({ ok: null })
+  await done
 })
 
 test('an answer that does not answer each write ends them all: PROTOCOL, unknown', async () => {
