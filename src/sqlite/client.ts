@@ -42,6 +42,7 @@ export class WriteClient {
   readonly #outbox: Outbox
   /** What became of writes that were given up, by key; it is being asked. */
   readonly #given = new Map<string, Promise<Outcome>>()
+  readonly #closing = new AbortController()
   #writes = new WriterIdentity()
   /** Numbers of their own: a COMMIT runs while plain writes with lower numbers wait behind its transaction. */
   #transactions = new WriterIdentity()
@@ -109,11 +110,22 @@ export class WriteClient {
     return valueOf(await this.#send(METHOD.OUTCOME, question, over)) as Outcome
   }
 
+  /** There is a primary, maybe another: it may take a writer for gone that has not written to it (rule A6). */
+  found(): void {
+    const { signal } = this.#closing
+    for (const { id, opened } of [this.#writes, this.#transactions]) {
+      // It is told again by the next write, and to the next primary.
+      if (opened)
+        this.#send(METHOD.HERE, { w: id }, { deadline: this.#now() + WRITE_TIMEOUT_MS, signal }).catch(() => {})
+    }
+  }
+
   /**
    * What was written before leaves, and where nothing is open a goodbye behind it: the database need not remember this
    * member. Resolves when all of it is sent. Never rejects.
    */
   async close(deadline: number): Promise<void> {
+    this.#closing.abort()
     const { opening } = this.#writes
     if (opening !== undefined) {
       await until(opening, 'The goodbye', { deadline }, this.#now()).catch(() => {})

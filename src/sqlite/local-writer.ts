@@ -245,6 +245,9 @@ export class LocalWriter implements Writer {
       case 'open':
         this.#ledger.open(job.writer)
         return { ok: null }
+      case 'here':
+        this.#ledger.here(job.writer)
+        return { ok: null }
       case 'bye':
         this.#ledger.retire(job.writer)
         return { ok: null }

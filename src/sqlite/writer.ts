@@ -13,6 +13,8 @@ export type Work =
   | { readonly type: 'commit' }
   /** A writer appears: its numbers count from here. */
   | { readonly type: 'open' }
+  /** A writer that this primary may take for gone is there. */
+  | { readonly type: 'here' }
   /** A writer goes for good. */
   | { readonly type: 'bye' }
   /** What became of write `number` of `of`, or of a key. */

@@ -515,6 +515,16 @@ describe('what became of a write', () => {
     assert.deepEqual(texts(reader), ['secondary 1', 'secondary 2', 'primary 1', 'primary 2'])
   })
 
+  test('A6: the next primary knows who is there, also of those that do not write', async (t) => {
+    const { folder, primary, secondary } = await pair(t)
+    const idle = await joined(t, folder, { name: 'idle', primary: 'never', database })
+    for (const [n, member] of [secondary, idle].entries()) await member.db.run(INSERT, [`n${n}`])
+    await primary.close()
+    await until(() => secondary.role === 'primary', 'the successor')
+    const here = idle.db.read.prepare<{ n: number }>('select count(*) as n from _conclave_writers where closed is null')
+    await until(() => here.get()?.n === 2, 'both to be known as there')
+  })
+
   test('close() does not wait for a transaction that another member holds', async (t) => {
     const { folder, primary, secondary } = await pair(t)
     const holder = await joined(t, folder, { name: 'holder', database })

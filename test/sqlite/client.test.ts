@@ -227,6 +227,25 @@ test('A6: a writer that the database has forgotten settles as unknown and goes o
   await second
 })
 
+test('A6: a new primary is told who is there, and only who it may know', async () => {
+  const { client: c, asked, next } = client()
+  c.found()
+  assert.equal(asked.length, 0)
+  const first = c.run('x')
+  const open = await next(METHOD.OPEN)
+  open.answer({ ok: null })
+  ;(await next(METHOD.WRITE)).answer(OK)
+  await first
+  c.found()
+  const here = await next(METHOD.HERE)
+  assert.deepEqual(here.params, { w: open.params['w'] })
+  const closing = c.close(now() + 1000)
+  assert.equal(here.signal?.aborted, true, 'nobody waits for it')
+  here.fail(lost('unknown'))
+  ;(await next(METHOD.BYE)).answer({ ok: null })
+  await closing
+})
+
 test('a clean goodbye is said when nothing is open, and only then', async () => {
   const { client: c, asked, next } = client()
   await c.close(now() + 1000)
