@@ -14,7 +14,7 @@ import { Outbox, type Outgoing } from './outbox.ts'
 import { METHOD, type WireWrite, type WireWrites } from './protocol.ts'
 import { resultFromWire, valueOf, type WireResult } from './result.ts'
 import type { AsyncTx, RunResult, SqlRow, SqlValue, StatementPair, WriteOptions } from './types.ts'
-import { statementToWire } from './values.ts'
+import { jsonText, statementToWire } from './values.ts'
 import { refuseOver, until, type Until } from './wait.ts'
 
 /**
@@ -312,7 +312,7 @@ function copyOfParams(name: string, params: unknown): unknown {
   if (params === undefined) return undefined
   let text: string | undefined
   try {
-    text = JSON.stringify(params)
+    text = jsonText(params)
   } catch (error) {
     refuse((error as Error).message.split('\n', 1)[0]!, error)
   }

@@ -4,7 +4,7 @@ import type { WireResult } from './result.ts'
 import type { SqlCache } from './sql-cache.ts'
 import { isThenable, LiveTx, refuseThenable, type TxWatch } from './tx.ts'
 import type { Procedures, SqlRow, SqlValue, StatementPair } from './types.ts'
-import { checkParams, tableToWire, toWire, type Table } from './values.ts'
+import { checkParams, jsonText, tableToWire, toWire, type Table } from './values.ts'
 
 type Ran = (sql: string, definition: boolean) => void
 
@@ -79,9 +79,8 @@ export function checkResult(name: string, value: unknown): unknown {
     throw new ConclaveError('INVALID_RESULT', text, { cause, outcome: 'not-committed' })
   }
   if (value === undefined) return null
-  if (value instanceof Uint8Array) refuse('is bytes')
   try {
-    return JSON.stringify(value) === undefined ? refuse(`is a ${typeof value}`) : value
+    return jsonText(value) === undefined ? refuse(`is a ${typeof value}`) : value
   } catch (error) {
     if (ConclaveError.is(error, 'INVALID_RESULT')) throw error
     return refuse(`can't be stored as JSON (${(error as Error).message.split('\n', 1)[0]})`, error)

@@ -107,6 +107,18 @@ export function paramsFromWire(params: unknown): readonly SqlValue[] {
   return params.map(fromWire)
 }
 
+/**
+ * The text of a procedure's params or result, as `JSON.stringify`, which makes an object of numbers out of bytes in silence.
+ * @throws `TypeError` for what JSON does not hold
+ */
+export function jsonText(value: unknown): string | undefined {
+  // By its holder: what a Buffer says of itself to JSON is no bytes any more.
+  return JSON.stringify(value, function (this: Readonly<Record<string, unknown>>, name: string, held: unknown) {
+    if (this[name] instanceof Uint8Array) throw new TypeError('bytes are no JSON, use text, as in base64')
+    return held
+  }) as string | undefined
+}
+
 function invalid(text: string): ConclaveError {
   return new ConclaveError('INVALID_PARAMS', text, { outcome: 'not-committed' })
 }

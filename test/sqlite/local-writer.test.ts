@@ -206,6 +206,8 @@ describe('A4: procedures are synchronous', () => {
       },
       bad: () => 5n,
       bytes: () => new Uint8Array(3),
+      row: (tx) => tx.prepare("SELECT x'00ff' AS bytes").get(),
+      buffers: () => [{ of: Buffer.from('a') }],
       guarded: (tx) => tx.exec('INSERT INTO note(text) VALUES (1); COMMIT'),
       prepared: (tx) => tx.prepare('/* */ END').run(),
       twoAtOnce: (tx) => {
@@ -223,7 +225,7 @@ describe('A4: procedures are synchronous', () => {
         return true
       },
     )
-    for (const name of ['bad', 'bytes'])
+    for (const name of ['bad', 'bytes', 'row', 'buffers'])
       await assert.rejects(client.call(name, undefined), code('INVALID_RESULT', 'not-committed'))
     for (const name of ['guarded', 'prepared'])
       await assert.rejects(client.call(name, undefined), code('INVALID_PARAMS', 'not-committed'))
