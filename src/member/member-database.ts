@@ -189,6 +189,7 @@ export class MemberDatabase {
       if (identity !== reader.identity) reader.local.reopen()
       reader.identity = identity
     }
+    this.#client.found()
     // What the last primary did not tell of is lost (rule B20).
     this.#tell({ type: 'resync', reason: 'term' })
   }

@@ -1,4 +1,4 @@
-import { ConclaveError, errorFromWire } from '../errors/index.ts'
+import { ConclaveError, errorFromWire, type Outcome } from '../errors/index.ts'
 import { FLAG, Frame, KIND } from '../wire/frame.ts'
 import type { OutgoingTransfer } from '../wire/transfer.ts'
 import { sizeOf } from './body.ts'
@@ -224,7 +224,7 @@ export class Caller {
       if (!this.#pending.has(call.number)) return
       this.#inFlight--
       call.sent = false
-      this.#fail(call, error as Error)
+      this.#fail(call, notSent(error as Error, call.outcome))
     }
   }
 
@@ -356,4 +356,11 @@ function aborted(
 ): ConclaveError {
   const known = outcome === 'unknown' ? 'its handler was told; whether it took effect is unknown' : 'it was not sent'
   return new ConclaveError('ABORTED', `${spec.method} was aborted; ${known}.`, { cause: reason, outcome })
+}
+
+/** What was refused before a byte of it left says so, unless an earlier attempt got further. */
+function notSent(error: Error, outcome: Outcome): Error {
+  if (!ConclaveError.is(error) || error.outcome !== undefined) return error
+  const { code, message, cause, reason, data } = error
+  return new ConclaveError(code, message, { cause, reason, data, outcome })
 }

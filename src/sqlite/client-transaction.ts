@@ -4,7 +4,7 @@ import { MAX_TRANSACTION_MS, TRANSACTION_MS, WRITE_TIMEOUT_MS } from './limits.t
 import { METHOD } from './protocol.ts'
 import { resultFromWire, type WireResult } from './result.ts'
 import type { AsyncTx, SqlValue, WaitOptions } from './types.ts'
-import { paramsToWire } from './values.ts'
+import { statementToWire } from './values.ts'
 import { until, type Until } from './wait.ts'
 
 export interface TransactionOptions extends WaitOptions {
@@ -58,7 +58,8 @@ async function once<T>(
   const tx: AsyncTx = {
     async run(sql: string, params: readonly SqlValue[] = []) {
       if (ended) throw new ConclaveError('CLOSED', 'The transaction is over: use its tx inside the callback only.')
-      const result = await host.ask(identity, METHOD.STEP, { w, x, sql, params: paramsToWire(params) }, over())
+      const [text, values] = statementToWire(sql, params)
+      const result = await host.ask(identity, METHOD.STEP, { w, x, sql: text, params: values }, over())
       return resultFromWire(result as WireResult)
     },
   }

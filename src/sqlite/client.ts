@@ -14,7 +14,7 @@ import { Outbox, type Outgoing } from './outbox.ts'
 import { METHOD, type WireWrite, type WireWrites } from './protocol.ts'
 import { resultFromWire, valueOf, type WireResult } from './result.ts'
 import type { AsyncTx, RunResult, SqlRow, SqlValue, StatementPair, WriteOptions } from './types.ts'
-import { paramsToWire } from './values.ts'
+import { jsonText, statementToWire } from './values.ts'
 import { refuseOver, until, type Until } from './wait.ts'
 
 /**
@@ -42,6 +42,7 @@ export class WriteClient {
   readonly #outbox: Outbox
   /** What became of writes that were given up, by key; it is being asked. */
   readonly #given = new Map<string, Promise<Outcome>>()
+  readonly #closing = new AbortController()
   #writes = new WriterIdentity()
   /** Numbers of their own: a COMMIT runs while plain writes with lower numbers wait behind its transaction. */
   #transactions = new WriterIdentity()
@@ -57,7 +58,11 @@ export class WriteClient {
     params: readonly SqlValue[] = [],
     options: WriteOptions = {},
   ): Promise<RunResult<Row>> {
-    return this.#write<RunResult<Row>>(() => ({ sql, params: paramsToWire(params) }), resultFromWire, options)
+    const body = (): Body => {
+      const [text, values] = statementToWire(sql, params)
+      return { sql: text, params: values }
+    }
+    return this.#write<RunResult<Row>>(body, resultFromWire, options)
   }
 
   /** One transaction. */
@@ -105,11 +110,22 @@ export class WriteClient {
     return valueOf(await this.#send(METHOD.OUTCOME, question, over)) as Outcome
   }
 
+  /** There is a primary, maybe another: it may take a writer for gone that has not written to it (rule A6). */
+  found(): void {
+    const { signal } = this.#closing
+    for (const { id, opened } of [this.#writes, this.#transactions]) {
+      // It is told again by the next write, and to the next primary.
+      if (opened)
+        this.#send(METHOD.HERE, { w: id }, { deadline: this.#now() + WRITE_TIMEOUT_MS, signal }).catch(() => {})
+    }
+  }
+
   /**
    * What was written before leaves, and where nothing is open a goodbye behind it: the database need not remember this
    * member. Resolves when all of it is sent. Never rejects.
    */
   async close(deadline: number): Promise<void> {
+    this.#closing.abort()
     const { opening } = this.#writes
     if (opening !== undefined) {
       await until(opening, 'The goodbye', { deadline }, this.#now()).catch(() => {})
@@ -131,8 +147,8 @@ export class WriteClient {
   #write<T>(body: () => Body, read: (value: never) => T, options: WriteOptions): Promise<T> {
     try {
       const { key, signal } = options
-      if (key !== undefined && (key === '' || key.length > MAX_KEY_LENGTH)) {
-        const text = `A key has 1 to ${MAX_KEY_LENGTH} characters.`
+      if (key !== undefined && (typeof key !== 'string' || key === '' || key.length > MAX_KEY_LENGTH)) {
+        const text = `A key is a string of 1 to ${MAX_KEY_LENGTH} characters.`
         throw new ConclaveError('INVALID_OPTION', text, { outcome: 'not-committed' })
       }
       const made = body()
@@ -296,7 +312,7 @@ function copyOfParams(name: string, params: unknown): unknown {
   if (params === undefined) return undefined
   let text: string | undefined
   try {
-    text = JSON.stringify(params)
+    text = jsonText(params)
   } catch (error) {
     refuse((error as Error).message.split('\n', 1)[0]!, error)
   }
@@ -305,11 +321,15 @@ function copyOfParams(name: string, params: unknown): unknown {
 
 /** @throws `TOO_LARGE`, `INVALID_PARAMS` */
 function batchToWire(statements: readonly StatementPair[]): NonNullable<WireWrite['batch']> {
+  if (!Array.isArray(statements) || !statements.every((pair) => Array.isArray(pair))) {
+    const text = 'A batch is a list of statements, each a list: [sql, params].'
+    throw new ConclaveError('INVALID_PARAMS', text, { outcome: 'not-committed' })
+  }
   if (statements.length > MAX_BATCH) {
     const text = `A batch has at most ${MAX_BATCH} statements, this one has ${statements.length}.`
     throw new ConclaveError('TOO_LARGE', text, { outcome: 'not-committed' })
   }
-  return statements.map(([sql, params = []]) => [sql, paramsToWire(params)] as const)
+  return statements.map(([sql, params = []]) => statementToWire(sql, params))
 }
 
 function resultsFromWire(results: readonly WireResult[]): readonly RunResult<SqlRow>[] {

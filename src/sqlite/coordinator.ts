@@ -138,6 +138,16 @@ export class Coordinator {
     }
   }
 
+  /** Now and then: another program may have written while nobody here did, and its write is to be told (rule B20). */
+  async look(): Promise<void> {
+    if (this.#state !== 'serving') return
+    try {
+      await this.#writer.look()
+    } catch {
+      // The next transaction meets it again, and says what is wrong.
+    }
+  }
+
   /** The last link of a member is gone: its transaction is rolled back (rule B11), its numbers begin to age (rule A6). */
   memberLeft(member: string): void {
     for (const writer of this.#writersOf.get(member) ?? []) {
@@ -233,7 +243,7 @@ export class Coordinator {
     const { writer = '', number = 0 } = entry.jobs[0] ?? {}
     // What was done before is to be told: that it was refused would be a lie.
     const repeated = number > 0 && this.#writer.begun(writer, number)
-    if (this.#wal.full && number > 0 && !repeated) {
+    if (this.#wal.full && (number > 0 || entry.begin !== undefined) && !repeated) {
       this.#schedule()
       return walFull(this.#wal.bytes, this.#wal.holders)
     }
@@ -359,18 +369,20 @@ export class Coordinator {
     const numbers = { writer, number: request.number, watermark }
     const job: Job = { ...numbers, work: { type: 'commit' }, key: undefined, deadline }
     const session = this.#sessions.find(writer, number)
-    if (session === undefined || this.#isPast(session)) {
-      // Committed before, by this primary or another; or never: its outcome is in the database (rule B11).
+    const queued = (): Promise<Answer> => {
       const id = `${writer} ${request.number}`
       const entry = { line, bytes: 0, deadline, id, jobs: [job], list: false }
       return this.#attached(id, context) ?? this.#add(new Entry(entry), context)
     }
+    // Committed before, by this primary or another; or never: its outcome is in the database (rule B11).
+    if (session === undefined || this.#isPast(session)) return await queued()
     this.#sessions.end(session, 'it was committed')
     try {
       return (await this.#writer.end(job))!
     } catch (error) {
       this.#refused(error)
-      return await this.#strand()
+      // It was rolled back, which could not be stored while another program has the file.
+      return await (error instanceof WriterBusy ? queued() : this.#strand())
     } finally {
       this.#schedule()
     }

@@ -4,7 +4,7 @@ import type { WireResult } from './result.ts'
 import type { SqlCache } from './sql-cache.ts'
 import { isThenable, LiveTx, refuseThenable, type TxWatch } from './tx.ts'
 import type { Procedures, SqlRow, SqlValue, StatementPair } from './types.ts'
-import { checkParams, tableToWire, toWire, type Table } from './values.ts'
+import { checkParams, jsonText, tableToWire, toWire, type Table } from './values.ts'
 
 type Ran = (sql: string, definition: boolean) => void
 
@@ -24,11 +24,11 @@ export class Executor {
 
   run(sql: string, params: readonly SqlValue[]): WireResult {
     checkParams(params)
-    const { prepared, definition } = this.#cache.get(sql)
-    this.#ran(sql, definition)
+    const { prepared, allowed } = this.#cache.get(sql)
+    this.#ran(sql, allowed.definition)
     if (!prepared.returnsRows) {
       const { changes, lastInsertRowid } = prepared.run(params)
-      return [definition ? 0 : Number(changes), toWire(lastInsertRowid)]
+      return [allowed.changesRows ? Number(changes) : 0, toWire(lastInsertRowid)]
     }
     const before = this.#counts.get([])!
     const table = prepared.table(params) ?? tableOf(prepared.all(params))
@@ -79,9 +79,8 @@ export function checkResult(name: string, value: unknown): unknown {
     throw new ConclaveError('INVALID_RESULT', text, { cause, outcome: 'not-committed' })
   }
   if (value === undefined) return null
-  if (value instanceof Uint8Array) refuse('is bytes')
   try {
-    return JSON.stringify(value) === undefined ? refuse(`is a ${typeof value}`) : value
+    return jsonText(value) === undefined ? refuse(`is a ${typeof value}`) : value
   } catch (error) {
     if (ConclaveError.is(error, 'INVALID_RESULT')) throw error
     return refuse(`can't be stored as JSON (${(error as Error).message.split('\n', 1)[0]})`, error)

@@ -10,10 +10,13 @@ export type Place = 'read' | 'write' | 'own'
 export interface Allowed {
   /** Changes the schema. */
   readonly definition: boolean
+  /** May change rows: SQLite's count is its own then, else that of the statement before it. */
+  readonly changesRows: boolean
 }
 
 const READS: ReadonlySet<string> = new Set(['SELECT', 'VALUES', 'WITH'])
-const WRITES: ReadonlySet<string> = new Set(['INSERT', 'REPLACE', 'UPDATE', 'DELETE', 'REINDEX', 'ANALYZE'])
+const WRITES: ReadonlySet<string> = new Set(['INSERT', 'REPLACE', 'UPDATE', 'DELETE'])
+const UPKEEP: ReadonlySet<string> = new Set(['REINDEX', 'ANALYZE'])
 const DEFINITIONS: ReadonlySet<string> = new Set(['CREATE', 'DROP', 'ALTER'])
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -83,9 +86,13 @@ export function guard(sql: string, place: Place): Allowed {
 
 /** As `guard`, for any number of statements. */
 export function guardAll(sql: string, place: Place): Allowed {
-  let definition = false
-  for (const statement of splitSql(sql)) definition = guardOne(statement, place).definition || definition
-  return { definition }
+  let [definition, changesRows] = [false, false]
+  for (const statement of splitSql(sql)) {
+    const allowed = guardOne(statement, place)
+    definition ||= allowed.definition
+    changesRows ||= allowed.changesRows
+  }
+  return { definition, changesRows }
 }
 
 function splitSql(sql: string): string[] {
@@ -97,19 +104,29 @@ function splitSql(sql: string): string[] {
 function guardOne(statement: string, place: Place): Allowed {
   const words = wordsOf(statement, 8)
   if (words[0] === 'EXPLAIN') words.splice(0, words[1] === 'QUERY' && words[2] === 'PLAN' ? 3 : 1)
-  const [verb = '', second] = words
+  const [verb = ''] = words
   if (verb === 'PRAGMA') return guardPragma(statement, words, place)
-  if (READS.has(verb)) return { definition: false }
+  // After WITH any of them may come.
+  if (READS.has(verb)) return { definition: false, changesRows: verb === 'WITH' }
   const hint = HINTS[verb]
   if (hint !== undefined) throw refused(`${verb} is not for SQL text: ${hint}.`)
-  if (!WRITES.has(verb) && !DEFINITIONS.has(verb)) {
+  if (!WRITES.has(verb) && !UPKEEP.has(verb) && !DEFINITIONS.has(verb)) {
     throw refused(`${excerpt(statement)} begins with no statement that is known here.`)
   }
   if (place === 'read') throw refused(`${verb} is a write, and db.read only reads: use db.run(), or a procedure.`)
-  if (verb === 'CREATE' && (second === 'TEMP' || second === 'TEMPORARY')) {
+  if (verb === 'CREATE' && isTemporary(words)) {
     throw refused('What is TEMP would live in the connection of one primary, and go with it: create it without TEMP.')
   }
-  return { definition: DEFINITIONS.has(verb) }
+  return { definition: DEFINITIONS.has(verb), changesRows: WRITES.has(verb) }
+}
+
+/** `CREATE TEMP TABLE x`, or `CREATE TABLE temp.x`, which is the same. */
+function isTemporary([, second = '', ...rest]: readonly string[]): boolean {
+  if (second === 'TEMP' || second === 'TEMPORARY') return true
+  if (second === 'UNIQUE' || second === 'VIRTUAL') rest.shift()
+  if (rest[0] === 'IF' && rest[1] === 'NOT') rest.splice(0, 3)
+  const [schema = '', dot] = rest
+  return dot === '.' && /^["'`[]?temp["'`\]]?$/i.test(schema)
 }
 
 function guardPragma(statement: string, words: readonly string[], place: Place): Allowed {
@@ -122,7 +139,7 @@ function guardPragma(statement: string, words: readonly string[], place: Place):
     (bare && TELLING_BARE.has(name)) ||
     (place !== 'read' && SETTING.has(name)) ||
     (place === 'own' && SETTING_OWN.has(name))
-  if (allowed) return { definition: false }
+  if (allowed) return { definition: false, changesRows: false }
   if (SETTING_OWN.has(name)) {
     throw refused(
       `PRAGMA ${name} lasts until COMMIT and would reach other members' writes: use it in db.transaction().`,

@@ -67,7 +67,7 @@ export class ReadIterators {
     }
     try {
       const connection = this.#idle.pop() ?? this.#connect()
-      const rows = connection.prepare(sql).iterate(params)
+      const rows = this.#rows(connection, sql, params)
       const timer = setTimeout(() => this.#expire(open, this.#tooLong()), iteratorMs)
       timer.unref()
       const open: Open = { connection, rows, timer, until: performance.now() + iteratorMs, over: undefined }
@@ -75,6 +75,15 @@ export class ReadIterators {
       return open
     } catch (error) {
       throw statementError(error, undefined)
+    }
+  }
+
+  #rows(connection: Connection, sql: string, params: readonly SqlValue[]): IterableIterator<SqlRow> {
+    try {
+      return connection.prepare(sql).iterate(params)
+    } catch (error) {
+      this.#idle.push(connection)
+      throw error
     }
   }
 

@@ -99,6 +99,14 @@ export class Ledger {
     this.#created.push(writer)
   }
 
+  /** Its link is open: it is not forgotten before that has closed. One that is not known stays unknown. */
+  here(writer: string): void {
+    const row = this.#rows.get(writer)
+    if (row?.closed === undefined) return
+    row.closed = undefined
+    this.#dirty.add(row)
+  }
+
   /** A clean goodbye: the writer sends nothing any more. */
   retire(writer: string): void {
     const row = this.#rows.get(writer)
@@ -113,10 +121,7 @@ export class Ledger {
   look(writer: string, number: number, watermark: number): Verdict {
     const row = this.#rows.get(writer)
     if (row === undefined) return { type: 'expired' }
-    if (row.closed !== undefined) {
-      row.closed = undefined
-      this.#dirty.add(row)
-    }
+    this.here(writer)
     this.#prune(row, watermark)
     if (number > row.last) return EXECUTE
     const kept = row.outcomes.get(number)

@@ -180,6 +180,13 @@ export class LocalWriter implements Writer {
     this.#ledger.closed(writer, Date.now())
   }
 
+  async look(): Promise<void> {
+    if (this.#inSession) return
+    this.#noteForeign()
+    const events = this.#changes.take()
+    if (events.length > 0) this.#options.onChanges(events)
+  }
+
   async truncate(): Promise<void> {
     try {
       this.#truncate.get([])
@@ -237,6 +244,9 @@ export class LocalWriter implements Writer {
     switch (work.type) {
       case 'open':
         this.#ledger.open(job.writer)
+        return { ok: null }
+      case 'here':
+        this.#ledger.here(job.writer)
         return { ok: null }
       case 'bye':
         this.#ledger.retire(job.writer)
@@ -384,16 +394,20 @@ export class LocalWriter implements Writer {
         const recorded = row === undefined ? undefined : { term: Number(row['term']), lock: String(row['lock']) }
         throw new WriterEnd(staleTerm(term, recorded))
       }
-      const version = this.#dataVersion.get([])!['data_version']!
-      if (version !== this.#version) {
-        this.#version = version
-        this.#changes.foreign()
-        this.#options.onForeignWrite()
-      }
+      this.#noteForeign()
     } catch (error) {
       this.#rollback()
       throw error
     }
+  }
+
+  /** Our own commits leave the version as it is. */
+  #noteForeign(): void {
+    const version = this.#dataVersion.get([])!['data_version']!
+    if (version === this.#version) return
+    this.#version = version
+    this.#changes.foreign()
+    this.#options.onForeignWrite()
   }
 
   #finish(): void {

@@ -15,6 +15,7 @@ export const METHOD = {
   COMMIT: '$db.commit',
   ROLLBACK: '$db.rollback',
   BYE: '$db.bye',
+  HERE: '$db.here',
 } as const
 
 export const METHODS: readonly string[] = Object.values(METHOD)
@@ -97,6 +98,8 @@ export function parseRequest(method: string, params: unknown, deadline: number):
       return question(writer, { type: 'open' }, deadline)
     case METHOD.BYE:
       return question(writer, { type: 'bye' }, deadline)
+    case METHOD.HERE:
+      return question(writer, { type: 'here' }, deadline)
     case METHOD.OUTCOME:
       return fields['key'] === undefined
         ? question(writer, { type: 'outcome', of: text(fields, 'of'), number: whole(fields, 'n', 1) }, deadline)

@@ -1,11 +1,10 @@
 import type { Connection, Prepared } from './driver.ts'
-import { guard, type Place } from './guard.ts'
+import { guard, type Allowed, type Place } from './guard.ts'
 import { MAX_STATEMENTS } from './limits.ts'
 
 export interface CachedStatement {
   readonly prepared: Prepared
-  /** Changes the schema. */
-  readonly definition: boolean
+  readonly allowed: Allowed
 }
 
 /** The statements of a connection, guarded and prepared once; the one not used for longest goes first. */
@@ -29,8 +28,8 @@ export class SqlCache {
       }
       return known
     }
-    const { definition } = guard(sql, this.#place)
-    const statement = { prepared: this.#connection.prepare(sql), definition }
+    const allowed = guard(sql, this.#place)
+    const statement = { prepared: this.#connection.prepare(sql), allowed }
     this.#statements.set(sql, statement)
     if (this.#statements.size > MAX_STATEMENTS) {
       for (const oldest of this.#statements.keys()) {

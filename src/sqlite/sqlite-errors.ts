@@ -86,7 +86,7 @@ export function statementError(error: unknown, outcome: Outcome | undefined = 'n
     const data = { sqlite: name, extendedCode }
     if ((extendedCode & 0xff) === 19) return new ConclaveError('CONFLICT', text, { cause: error, outcome, data })
     if ((extendedCode & 0xff) === 25) {
-      const many = `The statement has fewer placeholders than it was given parameters (${name}).`
+      const many = `The statement has fewer placeholders (?) than it was given parameters; names like :a are not bound (${name}).`
       return new ConclaveError('INVALID_PARAMS', many, { cause: error, outcome, data })
     }
     return new ConclaveError('FAILED', text, { cause: error, outcome, reason: name, data })

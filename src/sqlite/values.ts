@@ -33,9 +33,7 @@ export function checkParams(params: readonly unknown[]): asserts params is reado
   for (let at = 0; at < params.length; at++) {
     const refused = refusal(params[at])
     if (refused === undefined) continue
-    throw new ConclaveError('INVALID_PARAMS', `Parameter ${at + 1} of the statement is ${refused}.`, {
-      outcome: 'not-committed',
-    })
+    throw invalid(`Parameter ${at + 1} of the statement is ${refused}.`)
   }
 }
 
@@ -86,28 +84,43 @@ export function fromWire(value: unknown): SqlValue {
     if (typeof b === 'string') return new Uint8Array(Buffer.from(b, 'base64'))
     if (n === '-0' || n === 'Infinity' || n === '-Infinity') return Number(n)
   }
-  throw new ConclaveError(
-    'INVALID_PARAMS',
-    'A value that no member of this version sends stands among the parameters.',
-    {
-      outcome: 'not-committed',
-    },
-  )
+  throw invalid('A value that no member of this version sends stands among the parameters.')
 }
 
-/** @throws `INVALID_PARAMS` */
-export function paramsToWire(params: readonly SqlValue[]): readonly WireValue[] {
+/**
+ * A statement as it travels. What is none is refused where it was made: it leaves with others, which must not fail for it.
+ * @throws `INVALID_PARAMS`
+ */
+export function statementToWire(sql: string, params: readonly SqlValue[]): [sql: string, params: readonly WireValue[]] {
+  if (typeof sql !== 'string') throw invalid('SQL is a string.')
+  if (!Array.isArray(params)) {
+    throw invalid('Parameters of a statement are a list, for the placeholders ? or ?1: names like :a are not bound.')
+  }
   checkParams(params)
-  return params.map(toWire)
+  return [sql, params.map(toWire)]
 }
 
 /** @throws `INVALID_PARAMS` */
 export function paramsFromWire(params: unknown): readonly SqlValue[] {
   if (params === undefined) return []
-  if (!Array.isArray(params)) {
-    throw new ConclaveError('INVALID_PARAMS', 'Parameters of a statement are a list.', { outcome: 'not-committed' })
-  }
+  if (!Array.isArray(params)) throw invalid('Parameters of a statement are a list.')
   return params.map(fromWire)
+}
+
+/**
+ * The text of a procedure's params or result, as `JSON.stringify`, which makes an object of numbers out of bytes in silence.
+ * @throws `TypeError` for what JSON does not hold
+ */
+export function jsonText(value: unknown): string | undefined {
+  // By its holder: what a Buffer says of itself to JSON is no bytes any more.
+  return JSON.stringify(value, function (this: Readonly<Record<string, unknown>>, name: string, held: unknown) {
+    if (this[name] instanceof Uint8Array) throw new TypeError('bytes are no JSON, use text, as in base64')
+    return held
+  }) as string | undefined
+}
+
+function invalid(text: string): ConclaveError {
+  return new ConclaveError('INVALID_PARAMS', text, { outcome: 'not-committed' })
 }
 
 export function tableToWire({ columns, rows }: Table): WireRows {

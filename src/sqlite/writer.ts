@@ -13,6 +13,8 @@ export type Work =
   | { readonly type: 'commit' }
   /** A writer appears: its numbers count from here. */
   | { readonly type: 'open' }
+  /** A writer that this primary may take for gone is there. */
+  | { readonly type: 'here' }
   /** A writer goes for good. */
   | { readonly type: 'bye' }
   /** What became of write `number` of `of`, or of a key. */
@@ -66,6 +68,8 @@ export interface Writer {
   begun(writer: string, number: number): boolean
   /** The last link of a writer is gone. */
   gone(writer: string): void
+  /** Tells of what another program has written since the last transaction (rule B20). Nothing while one is open. */
+  look(): Promise<void>
   /** Checkpoints, and cuts the WAL to nothing unless a reader needs it (rule B10). */
   truncate(): Promise<void>
   /** Forgets what is older than it is kept for. */

@@ -128,6 +128,8 @@ describe('writes', () => {
         member.db.read.prepare<{ n: number }>('select max(id) as n from blob').get()?.n,
         member === secondary ? 2 : 4,
       )
+      const neverLeft = code('TOO_LARGE', { outcome: 'not-committed', message: /limit/ })
+      await assert.rejects(member.db.run('insert into blob(bytes) values (?)', [new Uint8Array(13_000_000)]), neverLeft)
     }
   })
 
@@ -511,6 +513,16 @@ describe('what became of a write', () => {
     }
     const reader = await joined(t, folder, { database })
     assert.deepEqual(texts(reader), ['secondary 1', 'secondary 2', 'primary 1', 'primary 2'])
+  })
+
+  test('A6: the next primary knows who is there, also of those that do not write', async (t) => {
+    const { folder, primary, secondary } = await pair(t)
+    const idle = await joined(t, folder, { name: 'idle', primary: 'never', database })
+    for (const [n, member] of [secondary, idle].entries()) await member.db.run(INSERT, [`n${n}`])
+    await primary.close()
+    await until(() => secondary.role === 'primary', 'the successor')
+    const here = idle.db.read.prepare<{ n: number }>('select count(*) as n from _conclave_writers where closed is null')
+    await until(() => here.get()?.n === 2, 'both to be known as there')
   })
 
   test('close() does not wait for a transaction that another member holds', async (t) => {
@@ -1085,6 +1097,27 @@ describe('the change feed', () => {
     await until(() => latest.length === 3, 'what another program wrote')
     assert.deepEqual(latest, ['a', 'b', 'foreign'])
     await watcher.close()
+    await within(watching, 'the watch to end with its member')
+  })
+
+  test('B20: another program’s write is seen by a watch, also beside one of ours to another table', async (t) => {
+    const { primary, secondary } = await pair(t)
+    await secondary.db.run('create table elsewhere(x)')
+    const other = foreign(t, await fileOf(primary))
+    let latest: readonly string[] | undefined
+    const watching = (async () => {
+      for await (const rows of secondary.db.watch<{ text: string }>('select text from note order by id')) {
+        latest = rows.map(({ text }) => text)
+      }
+    })()
+    for (const n of [1, 2]) {
+      await until(() => latest?.length === n - 1, 'the rows of before')
+      // The version of the file tells of both as of one: what the member heard of explains it.
+      await secondary.db.run('insert into elsewhere values (1)')
+      other.exec(`insert into note(text) values ('foreign ${n}')`)
+      await until(() => latest?.length === n, 'what another program wrote')
+    }
+    await secondary.close()
     await within(watching, 'the watch to end with its member')
   })
 

@@ -122,7 +122,7 @@ test('one that cannot be sent fails alone', () => {
   }
   caller.attach(sink)
   const ends = [start(), start(), start()]
-  failed(ends[1]!.end, 'TOO_LARGE', undefined)
+  failed(ends[1]!.end, 'TOO_LARGE', 'not-committed')
   assert.deepEqual([caller.pendingCount, caller.inFlight], [2, 2])
 })
 

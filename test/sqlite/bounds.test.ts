@@ -8,8 +8,8 @@ import { Coordinator, LocalReader, WriteClient, type Driver } from '../../src/sq
 import * as LIMITS from '../../src/sqlite/limits.ts'
 import { METHOD } from '../../src/sqlite/protocol.ts'
 import { WalWatch } from '../../src/sqlite/wal.ts'
-import type { Job, Writer } from '../../src/sqlite/writer.ts'
-import { temporaryDirectory } from '../support/index.ts'
+import { WriterBusy, type Job, type Writer } from '../../src/sqlite/writer.ts'
+import { defer, temporaryDirectory, within } from '../support/index.ts'
 import { ask, code, foreign, freshWorkspace, now, serve } from './support.ts'
 
 interface Asked {
@@ -47,6 +47,7 @@ function idleWriter(): Writer & { readonly groups: number[]; forgets: number } {
     end: async () => undefined,
     begun: () => false,
     gone() {},
+    look: async () => {},
     truncate: async () => {},
     async forget() {
       this.forgets++
@@ -180,6 +181,28 @@ test('FORGET_MS: what is too old is forgotten this often', async (t) => {
   t.mock.timers.tick(1)
   assert.equal(writer.forgets, 1)
   coordinator.abandon(lost(undefined))
+})
+
+test('A11: a commit that failed, and could not be stored because the file is locked, is answered when it is free', async (t) => {
+  let attempts = 0
+  const writer: Writer = {
+    ...idleWriter(),
+    commit: async (jobs) => {
+      if (jobs[0]!.number > 0 && ++attempts === 1) throw new WriterBusy()
+      return jobs.map(() => ({ ok: null }))
+    },
+    end: async () => {
+      throw new WriterBusy()
+    },
+  }
+  const coordinator = coordinate(t, writer)
+  defer(t, () => coordinator.abandon(lost(undefined)))
+  const context = { member: 'm', deadline: now() + 60_000 }
+  const session = { w: 'w', x: 1 }
+  await ask(coordinator, METHOD.BEGIN, { ...session, ms: 1000 }, context)
+  const commit = ask(coordinator, METHOD.COMMIT, { ...session, n: 1, a: 0 }, context)
+  assert.deepEqual(await within(commit, 'an answer'), { ok: null })
+  assert.equal(attempts, 2)
 })
 
 test('WAL_LOOK_MS and WAL_RETRY_MS: how often the WAL is looked at, and tried to be cut', async (t) => {

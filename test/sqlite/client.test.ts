@@ -227,6 +227,25 @@ test('A6: a writer that the database has forgotten settles as unknown and goes o
   await second
 })
 
+test('A6: a new primary is told who is there, and only who it may know', async () => {
+  const { client: c, asked, next } = client()
+  c.found()
+  assert.equal(asked.length, 0)
+  const first = c.run('x')
+  const open = await next(METHOD.OPEN)
+  open.answer({ ok: null })
+  ;(await next(METHOD.WRITE)).answer(OK)
+  await first
+  c.found()
+  const here = await next(METHOD.HERE)
+  assert.deepEqual(here.params, { w: open.params['w'] })
+  const closing = c.close(now() + 1000)
+  assert.equal(here.signal?.aborted, true, 'nobody waits for it')
+  here.fail(lost('unknown'))
+  ;(await next(METHOD.BYE)).answer({ ok: null })
+  await closing
+})
+
 test('a clean goodbye is said when nothing is open, and only then', async () => {
   const { client: c, asked, next } = client()
   await c.close(now() + 1000)
@@ -248,11 +267,24 @@ test('a write that cannot be sent takes no number, fails no neighbour, and is no
   const ring: Record<string, unknown> = {}
   const params = { n: 1 }
   const writes = [c.run('x', ['a']), c.call('p', params), c.run('x', ['b'])]
-  const bad = [[1n], { n: 1n }, () => 0, Symbol('s')].map((value) => c.call('p', value))
+  const bytes = [new Uint8Array(2), { bytes: new Uint8Array(2) }, [[Buffer.from('a')]]]
+  const bad = [...bytes, [1n], { n: 1n }, () => 0, Symbol('s')].map((value) => c.call('p', value))
   params.n = 2
   ring['self'] = ring
   bad.push(c.call('p', ring))
+  const any = (value: unknown): never => value as never
+  bad.push(
+    c.run(any(undefined)),
+    c.run(any(5)),
+    c.run('x', any({ a: 1 })),
+    c.run('x', any('ab')),
+    c.run('x', any(null)),
+  )
+  bad.push(c.batch(any(undefined)), c.batch(any(['x'])), c.batch([any([5])]), c.batch([['x', any({ a: 1 })]]))
   for (const write of bad) await assert.rejects(write, code('INVALID_PARAMS', 'not-committed'))
+  for (const key of ['', 5, null, {}]) {
+    await assert.rejects(c.run('x', [], { key: any(key) }), code('INVALID_OPTION', 'not-committed'))
+  }
   ;(await next(METHOD.OPEN)).answer({ ok: null })
   const sent = await next(METHOD.WRITE)
   assert.deepEqual(
@@ -265,6 +297,18 @@ test('a write that cannot be sent takes no number, fails no neighbour, and is no
   )
   sent.answer({ ok: [{ ok: [1, 1] }, { ok: null }, { ok: [1, 2] }] })
   await Promise.all(writes)
+})
+
+test('a statement of a transaction that is none is refused by name, and the transaction goes on', async () => {
+  const { client: c, next } = client()
+  const any = (value: unknown): never => value as never
+  const done = c.transaction(async (tx) => {
+    for (const bad of [tx.run(any(undefined)), tx.run('x', any({ a: 1 })), tx.run('x', any(1))]) {
+      await assert.rejects(bad, code('INVALID_PARAMS', 'not-committed'))
+    }
+  })
+  for (const method of [METHOD.OPEN, METHOD.BEGIN, METHOD.COMMIT]) (await next(method)).answer({ ok: null })
+  await done
 })
 
 test('an answer that does not answer each write ends them all: PROTOCOL, unknown', async () => {

@@ -153,6 +153,28 @@ describe('A6: exactly once', () => {
     assert.equal(refusal(await writer(primary, 'stays').write(3, 'y2')), 'ok')
   })
 
+  test('A6: (c) a writer that is there is remembered, however long it has not written', async (t) => {
+    const workspace = freshWorkspace(t)
+    let primary = await serve(t, workspace)
+    for (const id of ['quiet', 'gone']) {
+      await writer(primary, id).open()
+      await writer(primary, id).write(1, id)
+    }
+    await primary.close()
+    primary = await serve(t, workspace)
+    for (const w of ['quiet', 'never']) {
+      const said = await ask(primary.coordinator, METHOD.HERE, { w }, { member: w, deadline: now() + LATER })
+      assert.deepEqual(said, { ok: null })
+    }
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 25 * 60 * 60 * 1000 })
+    await primary.close()
+    primary = await serve(t, workspace)
+    assert.equal(refusal(await writer(primary, 'quiet').write(2, 'x')), 'ok')
+    for (const id of ['gone', 'never']) {
+      assert.equal(refusal(await writer(primary, id).write(2, 'y')), 'SESSION_EXPIRED unknown', 'and is not made anew')
+    }
+  })
+
   test("A6: a caller's own key survives restarts, holds one write, and is not spent by a failure", async (t) => {
     const workspace = freshWorkspace(t)
     let primary = await serve(t, workspace)

@@ -117,8 +117,8 @@ test('a trigger is one statement, to its END', () => {
     UPDATE a SET x = CASE WHEN x THEN 1 ELSE 2 END; -- END;
     SELECT 'END;'; SELECT 1 AS "END"; /* END */
   END`
-  assert.deepEqual(guard(trigger, 'write'), { definition: true })
-  assert.deepEqual(guard(`${trigger} ; `, 'write'), { definition: true })
+  assert.equal(guard(trigger, 'write').definition, true)
+  assert.equal(guard(`${trigger} ; `, 'write').definition, true)
   assert.throws(() => guardAll(`${trigger}; COMMIT`, 'own'), code('INVALID_PARAMS'))
   const view = 'CREATE VIEW trigger_view AS SELECT 1'
   assert.throws(() => guard(`${view}; COMMIT`, 'write'), code('INVALID_PARAMS'))
@@ -132,6 +132,24 @@ test('reads only read; what is TEMP is refused; definitions are told', () => {
   }
   assert.throws(() => guard('CREATE TEMP TABLE x(a)', 'write'), code('INVALID_PARAMS', undefined, /TEMP/))
   assert.throws(() => guard('create /**/ temporary view x as select 1', 'own'), code('INVALID_PARAMS'))
+  for (const what of [
+    'TABLE',
+    'TABLE IF NOT EXISTS',
+    'VIEW',
+    'TRIGGER',
+    'VIRTUAL TABLE IF NOT EXISTS',
+    'UNIQUE INDEX',
+  ]) {
+    for (const schema of ['temp', 'TEMP', '"temp"', '[Temp]', '`temp`', "'temp'"]) {
+      const sql = `CREATE ${what} ${schema} /**/ . x`
+      for (const place of ['write', 'own'] as const) {
+        assert.throws(() => guard(sql, place), code('INVALID_PARAMS', 'not-committed', /TEMP/), sql)
+      }
+    }
+  }
+  for (const fine of ['TABLE temp(x)', 'TABLE main.temp(x)', 'VIEW v AS SELECT temp.x FROM a AS temp', 'TABLE if(x)']) {
+    assert.equal(guard(`CREATE ${fine}`, 'write').definition, true)
+  }
   assert.equal(guard('ALTER TABLE a ADD b', 'write').definition, true)
   assert.equal(guard('UPDATE a SET b = 1', 'write').definition, false)
   assert.equal(guardAll('SELECT 1; DROP TABLE a', 'write').definition, true)

@@ -206,6 +206,8 @@ describe('A4: procedures are synchronous', () => {
       },
       bad: () => 5n,
       bytes: () => new Uint8Array(3),
+      row: (tx) => tx.prepare("SELECT x'00ff' AS bytes").get(),
+      buffers: () => [{ of: Buffer.from('a') }],
       guarded: (tx) => tx.exec('INSERT INTO note(text) VALUES (1); COMMIT'),
       prepared: (tx) => tx.prepare('/* */ END').run(),
       twoAtOnce: (tx) => {
@@ -223,7 +225,7 @@ describe('A4: procedures are synchronous', () => {
         return true
       },
     )
-    for (const name of ['bad', 'bytes'])
+    for (const name of ['bad', 'bytes', 'row', 'buffers'])
       await assert.rejects(client.call(name, undefined), code('INVALID_RESULT', 'not-committed'))
     for (const name of ['guarded', 'prepared'])
       await assert.rejects(client.call(name, undefined), code('INVALID_PARAMS', 'not-committed'))
@@ -256,7 +258,10 @@ test('results: rows of RETURNING, changes, large integers, and a bound', async (
   assert.equal((await client.run('INSERT INTO big(id) VALUES (?)', [2n ** 61n])).lastInsertRowid, 2n ** 61n)
   assert.equal((await client.run('UPDATE big SET v = 1')).changes, 3)
   assert.equal((await client.run('SELECT * FROM big')).changes, 0)
-  assert.equal((await client.run('CREATE TABLE other(x)')).changes, 0)
+  for (const sql of ['CREATE TABLE other(x)', 'REINDEX', 'ANALYZE', 'PRAGMA user_version = 1']) {
+    assert.equal((await client.run(sql)).changes, 0, `${sql}: those of the statement before are not its own`)
+    await client.run('UPDATE big SET v = 1')
+  }
   assert.equal((await client.run('DELETE FROM big WHERE id = 5 RETURNING id')).changes, 0)
   const huge = client.run('INSERT INTO big(v) VALUES (?) RETURNING v', ['x'.repeat(MAX_RESULT_BYTES)])
   await assert.rejects(huge, code('TOO_LARGE', 'not-committed'))
@@ -273,6 +278,30 @@ test('a foreign write is noticed', async (t) => {
   await client.run(INSERT, ['c'])
   assert.equal(primary.foreignWrites, 1)
   assert.ok(primary.events.some((event) => event.type === 'resync' && event.reason === 'foreign'))
+})
+
+test('B20: a foreign write is noticed while nobody else writes, and in a transaction after it', async (t) => {
+  const primary = await serve(t, freshWorkspace(t))
+  const client = primary.client()
+  await client.transaction((tx) => tx.run(INSERT, ['a']))
+  primary.events.length = 0
+  await primary.coordinator.look()
+  assert.deepEqual([primary.foreignWrites, primary.events], [0, []])
+  const other = foreign(t, primary.path)
+  other.exec("INSERT INTO note(text) VALUES ('foreign')")
+  await primary.coordinator.look()
+  assert.equal(primary.foreignWrites, 1)
+  assert.deepEqual(primary.events, [{ type: 'resync', reason: 'foreign' }])
+  primary.events.length = 0
+  other.exec('CREATE TABLE later(id INTEGER PRIMARY KEY)')
+  await client.transaction(async (tx) => {
+    await tx.run(INSERT, ['b'])
+    await primary.coordinator.look()
+    assert.deepEqual(primary.events, [], 'what is not committed is not told')
+  })
+  assert.deepEqual(primary.events, [{ type: 'resync', reason: 'foreign' }])
+  await client.run('INSERT INTO later DEFAULT VALUES')
+  assert.deepEqual(primary.events.at(-1), { type: 'changed', table: 'later', operation: 'insert', count: 1, keys: [1] })
 })
 
 test('A6: what a procedure returned is its program’s to change; what is remembered of it stays', async (t) => {

@@ -124,6 +124,22 @@ describe('B9: snapshots', () => {
     assert.equal([...all.iterate()].length, 1)
   })
 
+  test('B9: one that could not begin leaves no connection behind', async (t) => {
+    const primary = await serve(t, freshWorkspace(t))
+    const driver = await nodeSqlite()
+    let opened = 0
+    const counting: Driver = { ...driver, open: (path, options) => (opened++, driver.open(path, options)) }
+    const reader = new LocalReader({ driver: counting, path: primary.path })
+    defer(t, () => reader.close())
+    const client = primary.client()
+    await client.run('CREATE TABLE short(x)')
+    const rows = reader.prepare('SELECT * FROM short')
+    await client.run('DROP TABLE short')
+    for (let n = 0; n < 10; n++) assert.throws(() => rows.iterate().next(), code('FAILED', undefined, /short/))
+    assert.equal(opened, 2)
+    assert.equal(reader.openIterators, 0)
+  })
+
   test('B9: one that is kept for too long ends with READ_EXPIRED, also when nobody reads on', async (t) => {
     const primary = await serve(t, freshWorkspace(t))
     const client = primary.client()

@@ -59,6 +59,11 @@ describe('B9, B10: the WAL', () => {
       fill(primary, () => false),
       refused,
     )
+    await assert.rejects(
+      client.transaction((tx) => tx.run(FILL)),
+      refused,
+      'a transaction writes too',
+    )
     assert.ok(sizeOf(primary) < 24 * MiB, `bounded: ${sizeOf(primary)}`)
     await program.kill()
     await until(

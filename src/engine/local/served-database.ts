@@ -209,7 +209,11 @@ export class ServedDatabase {
 
   #check(): void {
     const { opened } = this.#options
-    if (this.#closed || opened.check()) return
+    if (this.#closed) return
+    if (opened.check()) {
+      void this.#coordinator.look()
+      return
+    }
     const text = `${opened.path}, or its lock, was deleted, moved or replaced while this process held it.`
     this.#fail(new ConclaveError('LOCK_LOST', text, { outcome: 'unknown' }))
   }
