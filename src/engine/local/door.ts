@@ -123,6 +123,9 @@ export class Door {
         if (port === undefined) throw new ConclaveError('PROTOCOL', 'A member says HELLO first, in one frame.')
         return hub.receivePart(port, frame, grant)
       },
+      onAborted: (head) => {
+        if (port !== undefined) port.arriving.delete(head.number)
+      },
       onWritable: () => {
         if (port !== undefined) hub.writable(port)
       },

@@ -175,6 +175,12 @@ export class EventRouter {
       subscription.long = undefined
       session.detached.set(subscription.id, subscription)
     }
+    // Of earlier links there are those that the last one did not take up.
+    for (const [id, oldest] of session.detached) {
+      if (session.detached.size <= MAX_LINK_SUBSCRIPTIONS) break
+      session.detached.delete(id)
+      this.#remove(oldest)
+    }
     port.subscriptions.clear()
     port.backlog.clear()
   }

@@ -23,9 +23,10 @@ import { BatchWriter, type BatchPool } from '../../wire/writer.ts'
 import type { FlushScheduler } from './flush.ts'
 import type { Hub } from './hub.ts'
 import { dataOf, LineEvents } from './line-events.ts'
-import { LINE_LINGER_MS, MAX_LINE_BYTES, MAX_LINK_BYTES } from './limits.ts'
+import { BURST_FACTOR, LINE_LINGER_MS, MAX_LINE_BYTES, MAX_LINK_BYTES } from './limits.ts'
 import { Port } from './port.ts'
 import type { Session } from './session.ts'
+import { StallWatch } from './stall-watch.ts'
 
 /** Whether a link that begins with this byte is one of JSON lines: `{`, `[` or white space (rule B19). */
 export function isLineByte(byte: number): boolean {
@@ -61,6 +62,7 @@ class LinePort extends Port {
   readonly #flush: FlushScheduler
   readonly #writer: BatchWriter
   readonly #patience: LinePatience
+  readonly #stall: StallWatch
   readonly #frame = new Frame()
   /** In the order of their deadlines. */
   readonly #asked = new Map<number, AskedCall>()
@@ -89,6 +91,11 @@ class LinePort extends Port {
     this.#connection = connection
     this.#flush = flush
     this.#patience = patience
+    this.#stall = new StallWatch({
+      taken: () => connection.takenBytes,
+      waiting: () => this.queuedBytes,
+      onStalled: () => this.close(),
+    })
     this.#events = new LineEvents(hub.term, slot, ref, {
       began: (asked, result) => this.#result(asked, result),
       refused: (asked, error) => this.#refuseWith(asked, error),
@@ -125,6 +132,12 @@ class LinePort extends Port {
     return undefined
   }
 
+  override isStuck(most: number): boolean {
+    if (this.queuedBytes > most * BURST_FACTOR) return true
+    if (this.queuedBytes > most) this.#stall.begin(most)
+    return false
+  }
+
   override open(): OutgoingTransfer {
     throw new TypeError('a line peer takes long bodies whole')
   }
@@ -152,6 +165,7 @@ class LinePort extends Port {
 
   #stop(): void {
     this.#over = true
+    this.#stall.end()
     clearTimeout(this.#ending)
     clearTimeout(this.#clock)
     this.flush()
@@ -312,16 +326,16 @@ class LinePort extends Port {
   #answered(frame: Frame): void {
     const asked = this.#take(frame.number)
     if (asked === undefined) return
-    if (asked.batch !== undefined || frame.raw) {
-      let result: unknown
-      try {
-        result = dataOf(frame)
-      } catch (error) {
-        this.#refuseWith(asked, errorToWire(error))
-        return
-      }
-      this.#result(asked, result)
-    } else {
+    let result: unknown
+    try {
+      result = dataOf(frame)
+    } catch (error) {
+      this.#refuseWith(asked, errorToWire(error))
+      return
+    }
+    if (asked.batch !== undefined || frame.raw) this.#result(asked, result)
+    else {
+      // As its callee wrote it: numbers keep their digits.
       this.#write(rpcResultLine(asked.id, frame.text))
       this.#endWhenAnswered()
     }
@@ -329,8 +343,7 @@ class LinePort extends Port {
 
   #failed(frame: Frame): void {
     const asked = this.#take(frame.number)
-    if (asked === undefined) return
-    this.#refuseWith(asked, JSON.parse(frame.text) as ErrorOnWire)
+    if (asked !== undefined) this.#refuseWith(asked, failureOf(frame))
   }
 
   #take(number: number): Asked | undefined {
@@ -359,8 +372,7 @@ class LinePort extends Port {
 
   #write(line: string): void {
     if (this.#over) return
-    // One that asks, or errs, and does not read: answers are not dropped, so its link is (rule B17).
-    if (this.queuedBytes > MAX_LINK_BYTES) {
+    if (this.isStuck(MAX_LINK_BYTES)) {
       this.close()
       return
     }
@@ -435,4 +447,16 @@ export function acceptLines(
 
 function invalidParams(text: string): ConclaveError {
   return new ConclaveError('INVALID_PARAMS', text, { outcome: 'not-committed' })
+}
+
+/** The error of a FAILURE. Its callee wrote it: what is no error of JSON-RPC must not go on as one. */
+function failureOf(frame: Frame): ErrorOnWire {
+  try {
+    const error = JSON.parse(frame.text) as Partial<ErrorOnWire> | null
+    if (typeof error?.code === 'number' && typeof error.message === 'string') return error as ErrorOnWire
+  } catch {
+    // As below.
+  }
+  const text = 'The error of an answer is no JSON-RPC error: its sender is at fault.'
+  return errorToWire(new ConclaveError('PROTOCOL', text, { outcome: 'unknown' }))
 }

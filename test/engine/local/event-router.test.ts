@@ -267,3 +267,13 @@ test('data beyond the limit of a body is refused before it has a place; the repl
     [1],
   )
 })
+
+test('what is no JSON object is refused as a body of SUBSCRIBE', () => {
+  const events = router()
+  const port = new FakePort(1)
+  for (const body of ['null', '[]', '5', '"x"', '{bad']) {
+    events.subscribe(port, new Frame().set(KIND.SUBSCRIBE, 0, 0, 1, 0, 0, 0).withName('x').withBody(body))
+    assert.match(port.take()[0]?.text ?? '', /"INVALID_OPTION"/, body)
+  }
+  assert.equal(events.subscriptions, 0)
+})
