@@ -45,6 +45,8 @@ export const MAX_LINE_BYTES: number = 1024 * 1024
 export const LINE_LINGER_MS: number = 5_000
 /** Subscriptions of one link. */
 export const MAX_LINK_SUBSCRIPTIONS: number = 512
+/** Past events that a subscription is given in one turn; its reader, and others, come in between. */
+export const CATCH_UP_STEP: number = 500
 /** Methods that one member offers. */
 export const MAX_OFFERS: number = 4096
 /** Milliseconds that a member of an older version leaves the seat to a newer one before it stands again. */

@@ -6,7 +6,7 @@ import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import type { EncodedFrame } from '../../wire/writer.ts'
 import type { CallRecord } from './call-router.ts'
-import type { HubSubscription } from './event-router.ts'
+import type { HubSubscription } from './event-types.ts'
 import type { Session } from './session.ts'
 
 /** What a MEMBER frame says of a slot, in field `c`. `PAST`: it left, and published what comes next. */
