@@ -28,6 +28,8 @@ export interface ChannelOptions {
    * otherwise they are joined and `onMessage` gets the whole.
    */
   readonly onTransfer?: ((frame: Frame, grant: (bytes: number) => void) => FragmentSink | undefined) | undefined
+  /** A long message that was being joined is given up, by its sender or by the end of the link. */
+  readonly onAborted?: ((head: Frame) => void) | undefined
   /** The transport takes bytes again: what waits above may go. Its turn and that of the transfers alternate. */
   readonly onWritable?: (() => void) | undefined
   /** Default 16 MiB. */
@@ -271,7 +273,7 @@ export class Channel {
     if (sink === undefined) {
       this.#joining.set(id, 0)
       const taken = (bytes: number): void => this.#take(id, bytes)
-      sink = new Assembly(frame, taken, (message) => this.#options.onMessage(message))
+      sink = new Assembly(frame, taken, (message) => this.#options.onMessage(message), this.#options.onAborted)
     }
     const incoming: Incoming = { sink, received: 0, granted: TRANSFER_WINDOW_BYTES, owed: 0 }
     this.#in.set(id, incoming)

@@ -29,6 +29,7 @@ export class OutgoingTransfer {
   #written: Part | undefined
   /** Of the whole body, where that is known: its receiver makes room for it. */
   total = 0
+  #waiting = 0
   #window = TRANSFER_WINDOW_BYTES
   #started = false
   #complete: boolean
@@ -85,6 +86,11 @@ export class OutgoingTransfer {
     this.#drop()
   }
 
+  /** Bytes that are here and have not gone out. */
+  get waitingBytes(): number {
+    return this.#waiting
+  }
+
   grant(bytes: number): void {
     this.#window += bytes
   }
@@ -129,6 +135,7 @@ export class OutgoingTransfer {
       frame.bodyStart = from
       frame.bodyEnd = to
       this.#window -= to - from
+      this.#waiting -= to - from
       this.onTaken?.(to - from)
     }
     this.#spent = last
@@ -159,17 +166,16 @@ export class OutgoingTransfer {
     const block = long ? this.#blocks?.take() : undefined
     const part = { bytes: block ?? bareBytes(at + bytes), at, end: at + bytes, pooled: block !== undefined }
     this.#parts.push(part)
+    this.#waiting += bytes
     return part
   }
 
   /** The side that sent these parts waits for their window, whatever becomes of them. */
   #drop(): void {
-    let bytes = 0
-    for (const part of this.#parts) {
-      bytes += part.end - part.at
-      this.#free(part)
-    }
+    const bytes = this.#waiting
+    for (const part of this.#parts) this.#free(part)
     this.#parts.length = 0
+    this.#waiting = 0
     if (bytes > 0) this.onTaken?.(bytes)
   }
 
@@ -198,18 +204,28 @@ export class Assembly implements FragmentSink {
   #buffer: Uint8Array = EMPTY
   readonly #done: (message: Frame) => void
   readonly #taken: (bytes: number) => void
+  readonly #aborted: ((head: Frame) => void) | undefined
   #bytes = 0
 
-  constructor(head: Frame, taken: (bytes: number) => void, done: (message: Frame) => void) {
+  constructor(
+    head: Frame,
+    taken: (bytes: number) => void,
+    done: (message: Frame) => void,
+    aborted?: (head: Frame) => void,
+  ) {
     this.#head = new Frame()
       .set(head.kind, head.flags & ~FLAG.MORE, head.a, head.b, head.c, head.number, head.time)
       .withName(head.name)
     this.#taken = taken
     this.#done = done
+    this.#aborted = aborted
   }
 
   fragment(bytes: Uint8Array, start: number, end: number, last: boolean, aborted: boolean, total = 0): void {
-    if (aborted) return
+    if (aborted) {
+      this.#aborted?.(this.#head)
+      return
+    }
     if (end > start) {
       this.#room(this.#bytes + end - start, total)
       copyBytes(bytes, start, end, this.#buffer, this.#bytes)

@@ -4,7 +4,8 @@ import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'n
 import { join as path } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { join, type Context, type Member } from 'conclave'
-import { KIND, TARGET, type Frame } from '../../src/wire/frame.ts'
+import { DRAIN_MS } from '../../src/engine/local/limits.ts'
+import { FLAG, KIND, TARGET, type Frame } from '../../src/wire/frame.ts'
 import { FrameReader } from '../../src/wire/reader.ts'
 import { baseDirectory, defer, runtimeDirectory, until, workspace } from '../support/index.ts'
 import { endpointOf } from '../engine/local/lines.ts'
@@ -215,6 +216,23 @@ describe('bad input of a member', () => {
     assert.equal(error.data.code, 'INVALID_PARAMS')
     one.socket.destroy()
     await here.unharmed('links.joined', 2)
+  })
+
+  test('A13: a long request that its sender gave up does not hold up the end of the primary', async (t) => {
+    const here = await world(t)
+    const one = await welcomed(here)
+    // To be joined: the primary's own member takes bodies whole.
+    one.send(
+      { kind: KIND.REQUEST, flags: FLAG.MORE, transfer: 1, b: 1, number: 1, time: Infinity, name: 'echo', body: '1' },
+      { kind: KIND.CHUNK, flags: FLAG.ABORTED, transfer: 1 },
+      { kind: KIND.PING, number: 2 },
+    )
+    await one.next(KIND.PONG)
+    let late = false
+    const patience = setTimeout(() => (late = true), DRAIN_MS - 500)
+    await here.primary.close()
+    clearTimeout(patience)
+    assert.equal(late, false, 'it waited to the end of its patience')
   })
 
   test('half a frame, then the end', async (t) => {

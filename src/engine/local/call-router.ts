@@ -3,8 +3,9 @@ import { joinName, splitName } from '../../rpc/address.ts'
 import { FAILED_BY } from '../../rpc/caller.ts'
 import { MAX_CALLS_IN_FLIGHT } from '../../rpc/limits.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
+import { MAX_FRAGMENT_BYTES } from '../../wire/limits.ts'
 import type { FragmentSink, OutgoingTransfer } from '../../wire/transfer.ts'
-import { MAX_LINK_BYTES, MAX_WAITING_BYTES, MAX_WAITING_CALLS } from './limits.ts'
+import { LONG_FACTOR, MAX_LINK_BYTES, MAX_WAITING_BYTES, MAX_WAITING_CALLS } from './limits.ts'
 import type { Offer, Port } from './port.ts'
 import { Routes, type Directory } from './routes.ts'
 
@@ -18,6 +19,8 @@ export interface CallRecord {
   offer: Offer | undefined
   /** The caller gave up: the answer is dropped. */
   cancelled: boolean
+  /** A long request, on its way to the callee. */
+  request: OutgoingTransfer | undefined
   /** A long answer, or item, on its way to the caller. */
   answer: OutgoingTransfer | undefined
   /** What the callee sent since: it must not overtake. */
@@ -127,9 +130,10 @@ export class CallRouter {
     const route = this.#routes.find(method, target, frame)
     if (route === 'wait' || route instanceof ConclaveError) return undefined
     const { port: callee, offer } = route
-    if (!callee.takesParts || callee.queuedBytes > this.#maxLinkBytes) return undefined
+    if (!callee.takesParts || !this.#hasRoom(callee, true)) return undefined
     const record = this.#record(caller, frame, method, callee, offer)
     const out = callee.open(this.#addressed(caller, frame, method, traceparent))
+    record.request = out
     out.onTaken = grant
     this.counters.relayed++
     const sink = relayTo(out, callee)
@@ -152,7 +156,7 @@ export class CallRouter {
       frame.a = callee.slot
       frame.c = FAILED_BY.CALLEE
       if (record.answer === undefined) this.#pass(record, frame)
-      else (record.later ??= []).push(frame.clone())
+      else this.#keepBehind(record, frame)
     }
     // Last: what it sends may come by the very frame that was delivered.
     if (final) this.retryWaiting(record.method)
@@ -194,9 +198,10 @@ export class CallRouter {
       this.#dropWaiting((waiting) => waiting.caller === caller && waiting.frame.number === frame.number)
       return
     }
+    // Once is enough: a callee that does not read would have to be sent each.
+    if (record.cancelled) return
     this.#giveUp(record)
-    frame.a = caller.slot
-    record.callee.send(frame)
+    if (this.#callBack(record)) this.#settle(record)
   }
 
   /** Stream credit, from consumer to producer. */
@@ -204,7 +209,7 @@ export class CallRouter {
     const record = caller.calls.get(frame.number)
     if (record === undefined) return
     frame.a = caller.slot
-    record.callee.send(frame)
+    this.#deliver(record.callee, frame)
   }
 
   /** The port is gone: its callers learn that it was lost, what it called is aborted. */
@@ -213,7 +218,7 @@ export class CallRouter {
     this.#dropWaiting((waiting) => waiting.caller === port)
     for (const record of port.calls.values()) {
       this.#end(record)
-      record.callee.send(this.#frame.set(KIND.CANCEL, 0, port.slot, 0, 0, record.number, 0))
+      this.#callBack(record)
     }
     for (const record of port.serving.values()) {
       this.#end(record)
@@ -281,8 +286,8 @@ export class CallRouter {
     callee: Port,
     offer: Offer | undefined,
   ): void {
-    if (callee.queuedBytes > this.#maxLinkBytes) {
-      const text = `${callee.queuedBytes} bytes wait for ${callee.ref.name} (pid ${callee.ref.pid}), which does not read: it is stopped or busy.`
+    if (!this.#hasRoom(callee, frame.bodyBytes() > MAX_FRAGMENT_BYTES)) {
+      const text = `${callee.queuedBytes + callee.longBytes} bytes wait for ${callee.ref.name} (pid ${callee.ref.pid}), which does not read: it is stopped or busy.`
       this.#refuse(caller, frame.number, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
       return
     }
@@ -291,7 +296,8 @@ export class CallRouter {
     // Before it goes: the primary's own member may refuse it at once.
     const record = silent ? undefined : this.#record(caller, frame, method, callee, offer)
     try {
-      callee.send(this.#addressed(caller, frame, method, traceparent))
+      const request = callee.send(this.#addressed(caller, frame, method, traceparent))
+      if (record !== undefined) record.request = request
     } catch (error) {
       if (record !== undefined) this.#end(record)
       this.#refuse(caller, number, error as ConclaveError)
@@ -318,6 +324,7 @@ export class CallRouter {
       callee,
       offer,
       cancelled: false,
+      request: undefined,
       answer: undefined,
       later: undefined,
       place: -1,
@@ -350,10 +357,41 @@ export class CallRouter {
   /** Nobody reads the answer any more. */
   #giveUp(record: CallRecord): void {
     record.cancelled = true
+    for (const frame of record.later ?? []) record.caller.laterBytes -= frame.bodyBytes()
     record.later = undefined
     if (record.answer === undefined) return
     record.answer.abort()
     record.caller.pump()
+  }
+
+  /**
+   * Takes a request back, or has it aborted. A CANCEL would overtake what of a long request has not gone out, and the
+   * callee would run it for nobody.
+   * @returns whether the callee never gets it, and will never answer
+   */
+  #callBack({ callee, caller, number, request }: CallRecord): boolean {
+    const taken = request !== undefined && !request.ended
+    if (taken) {
+      request.abort()
+      callee.pump()
+    } else callee.send(this.#frame.set(KIND.CANCEL, 0, caller.slot, 0, 0, number, 0))
+    return taken
+  }
+
+  #hasRoom(callee: Port, long: boolean): boolean {
+    if (callee.queuedBytes > this.#maxLinkBytes) return false
+    return !long || callee.longBytes <= this.#maxLinkBytes * LONG_FACTOR
+  }
+
+  /** What comes after a long answer must not overtake it. */
+  #keepBehind(record: CallRecord, frame: Frame): void {
+    const { caller } = record
+    if (caller.isStuck(this.#maxLinkBytes)) {
+      caller.cutOff()
+      return
+    }
+    caller.laterBytes += frame.bodyBytes()
+    ;(record.later ??= []).push(frame.clone())
   }
 
   /** An answer or item to the caller, in the order of the callee. */
@@ -367,16 +405,17 @@ export class CallRouter {
     out.onEnd = () => {
       record.answer = undefined
       while (record.later !== undefined && record.later.length > 0 && record.answer === undefined) {
-        this.#pass(record, record.later.shift()!)
+        const next = record.later.shift()!
+        record.caller.laterBytes -= next.bodyBytes()
+        this.#pass(record, next)
       }
     }
   }
 
   /** Answers are never dropped: a link that lets too many wait is closed, and its calls settle by that (rule B17). */
   #deliver(port: Port, frame: Frame): OutgoingTransfer | undefined {
-    if (port.queuedBytes <= this.#maxLinkBytes) return port.send(frame)
-    const text = `This member let ${port.queuedBytes} bytes wait unread and was cut off.`
-    port.close(new ConclaveError('OVERLOADED', text))
+    if (!port.isStuck(this.#maxLinkBytes)) return port.send(frame)
+    port.cutOff()
     return undefined
   }
 

@@ -7,7 +7,7 @@ import type { BatchPool } from '../../wire/writer.ts'
 import type { FlushScheduler } from './flush.ts'
 import type { Hub } from './hub.ts'
 import { HANDSHAKE_TIMEOUT_MS, MAX_STRANGERS } from './limits.ts'
-import { acceptLines, isLineByte } from './line-port.ts'
+import { acceptLines, isLineByte } from './line-link.ts'
 import { refuse, SocketPort } from './socket-port.ts'
 
 export interface DoorOptions {
@@ -122,6 +122,9 @@ export class Door {
       onTransfer: (frame, grant) => {
         if (port === undefined) throw new ConclaveError('PROTOCOL', 'A member says HELLO first, in one frame.')
         return hub.receivePart(port, frame, grant)
+      },
+      onAborted: (head) => {
+        if (port !== undefined) port.arriving.delete(head.number)
       },
       onWritable: () => {
         if (port !== undefined) hub.writable(port)

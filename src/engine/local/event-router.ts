@@ -8,50 +8,13 @@ import { checkPattern, checkTopic, TopicMatcher } from '../../events/topics.ts'
 import { FLAG, Frame, KIND } from '../../wire/frame.ts'
 import { MAX_BODY_BYTES, MAX_FRAGMENT_BYTES } from '../../wire/limits.ts'
 import { NameCache } from '../../wire/names.ts'
-import type { OutgoingTransfer } from '../../wire/transfer.ts'
+import { CatchUp, matching } from './catch-up.ts'
 import { leaveSlab, type Entry } from './event-entry.ts'
-import { MAX_HUB_BYTES, MAX_LINK_SUBSCRIPTIONS } from './limits.ts'
+import type { EventCounters, EventRouterOptions, HubSubscription } from './event-types.ts'
+import { CATCH_UP_STEP, MAX_HUB_BYTES, MAX_LINK_SUBSCRIPTIONS } from './limits.ts'
 import { MEMBER_STATE, type Port } from './port.ts'
 import type { Session } from './session.ts'
 import { readSubscribe } from './subscribe-body.ts'
-
-/** One subscription of one link. */
-export interface HubSubscription {
-  readonly id: number
-  readonly pattern: string
-  readonly maxQueued: number | undefined
-  readonly overflow: SubscribeBody['overflow']
-  /** `undefined` while its link is gone: it only counts. */
-  port: Port | undefined
-  /** Matching events of this term, delivered or not, since the subscription began. */
-  matched: number
-  queue: SubscriptionQueue<Entry, Entry> | undefined
-  /** A long event on its way: later ones must not overtake it. */
-  long: OutgoingTransfer | undefined
-}
-
-export interface EventCounters {
-  published: number
-  delivered: number
-  dropped: number
-  refused: number
-  /** Repeats of publishes that were taken before (rule A12). */
-  repeats: number
-}
-
-export interface EventRouterOptions {
-  readonly term: number
-  /** The term that this one follows: positions that end it in good order lose nothing. */
-  readonly previousTerm: number
-  readonly maxHubBytes?: number | undefined
-  readonly maxBodyBytes?: number | undefined
-  readonly ringMaxCount?: number | undefined
-  readonly ringMaxBytes?: number | undefined
-  /** Option `maxQueued` of subscriptions that name none. */
-  readonly maxQueued?: number | undefined
-  /** Whether the member of a slot is here, so that everybody knows whom the slot names. */
-  readonly isHere: (slot: number) => boolean
-}
 
 const ENTRY_OVERHEAD_BYTES = 128
 /** What of a PUBLISH goes into its EVENTs. */
@@ -172,8 +135,15 @@ export class EventRouter {
     for (const subscription of port.subscriptions.values()) {
       this.#clearQueue(subscription)
       subscription.port = undefined
+      subscription.catchUp = undefined
       subscription.long = undefined
       session.detached.set(subscription.id, subscription)
+    }
+    // Of earlier links there are those that the last one did not take up.
+    for (const [id, oldest] of session.detached) {
+      if (session.detached.size <= MAX_LINK_SUBSCRIPTIONS) break
+      session.detached.delete(id)
+      this.#remove(oldest)
     }
     port.subscriptions.clear()
     port.backlog.clear()
@@ -266,7 +236,7 @@ export class EventRouter {
     subscription.matched++
     const { port, queue } = subscription
     if (port === undefined) return
-    const blocked = port.congested || subscription.long !== undefined
+    const blocked = port.congested || subscription.long !== undefined || subscription.catchUp !== undefined
     // A queue that was emptied over budget still has a loss to tell.
     if (blocked || (queue !== undefined && (queue.size > 0 || queue.unreported.atLeast > 0))) {
       this.#enqueue(subscription, port, entry)
@@ -360,7 +330,11 @@ export class EventRouter {
   }
 
   #pumpOne(subscription: HubSubscription, port: Port): void {
-    const { queue } = subscription
+    const { queue, catchUp } = subscription
+    if (catchUp !== undefined) {
+      if (!this.#catchUp(subscription, catchUp, port)) return
+      subscription.catchUp = undefined
+    }
     while (queue !== undefined && queue.size > 0 && !port.congested && subscription.long === undefined) {
       const entry = queue.shift()!
       if (this.#missed > 0) this.#tellMissed(subscription, port, this.#missed, this.#atLeast, entry.seq - 1)
@@ -369,6 +343,34 @@ export class EventRouter {
     if (subscription.long !== undefined || (queue !== undefined && queue.size > 0)) return
     port.backlog.delete(subscription)
     this.#lagging.delete(subscription)
+  }
+
+  /** @returns whether it is over */
+  #catchUp(subscription: HubSubscription, catchUp: CatchUp, port: Port): boolean {
+    for (let n = 0; catchUp.left > 0; n++) {
+      if (port.congested || subscription.long !== undefined) return false
+      if (n === CATCH_UP_STEP) {
+        this.#goOnLater(subscription, catchUp, port)
+        return false
+      }
+      const lost = catchUp.lost()
+      const entry = catchUp.next()
+      if (lost > 0) {
+        this.counters.dropped += lost
+        this.#tellMissed(subscription, port, lost, lost, (entry?.seq ?? catchUp.through + 1) - 1)
+      }
+      if (entry !== undefined) this.#send(subscription, port, entry)
+    }
+    return true
+  }
+
+  #goOnLater(subscription: HubSubscription, catchUp: CatchUp, port: Port): void {
+    if (catchUp.scheduled) return
+    catchUp.scheduled = true
+    setImmediate(() => {
+      catchUp.scheduled = false
+      if (subscription.catchUp === catchUp && subscription.port === port) this.#pumpOne(subscription, port)
+    })
   }
 
   /** @param through number of the last event that is accounted for with this */
@@ -389,6 +391,7 @@ export class EventRouter {
     this.#clearQueue(subscription)
     subscription.port?.backlog.delete(subscription)
     subscription.port = undefined
+    subscription.catchUp = undefined
   }
 
   #clearQueue(subscription: HubSubscription): void {
@@ -402,7 +405,7 @@ export class EventRouter {
   #begin(port: Port, id: number, pattern: string, body: SubscribeBody): void {
     const earlier = port.session.detached.get(id)
     port.session.detached.delete(id)
-    const matches = this.#filter(pattern)
+    const matches = matching(pattern)
     const { entries, complete } = this.#replay(body, matches)
     const start = (entries[0]?.seq ?? this.#number + 1) - 1
     const known = body.seen ?? 0
@@ -419,20 +422,18 @@ export class EventRouter {
       maxQueued: body.maxQueued,
       overflow: body.overflow,
       port,
-      matched: known + missed,
+      matched: known + missed + entries.length,
       queue: undefined,
+      catchUp: undefined,
       long: undefined,
     }
     port.subscriptions.set(id, subscription)
     this.#matcher.add(pattern, subscription)
     this.#answer(port, id, { after: start, missed, exact })
-    for (const entry of entries) this.#offer(subscription, entry)
-  }
-
-  #filter(pattern: string): (entry: Entry) => boolean {
-    const matcher = new TopicMatcher<true>()
-    matcher.add(pattern, true)
-    return (entry) => matcher.match(entry.topic).length > 0
+    if (entries.length === 0) return
+    subscription.catchUp = new CatchUp(this.#ring, matches, start, this.#number, entries.length)
+    port.backlog.add(subscription)
+    this.#pumpOne(subscription, port)
   }
 
   #replay(body: SubscribeBody, matches: (entry: Entry) => boolean): { entries: readonly Entry[]; complete: boolean } {

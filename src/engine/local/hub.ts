@@ -12,11 +12,12 @@ import { CallRouter } from './call-router.ts'
 import type { Directory } from './routes.ts'
 import { EventRouter } from './event-router.ts'
 import type { FlushScheduler } from './flush.ts'
-import { GRACE_MS, MAX_LINK_BYTES, MAX_LINKS, MAX_OFFERS, MAX_WAITING_CALLS, SESSION_MS } from './limits.ts'
+import { GRACE_MS, MAX_LINK_BYTES, MAX_LINKS, MAX_OFFERS, MAX_WAITING_BYTES, MAX_WAITING_CALLS } from './limits.ts'
 import { LocalPort } from './local-port.ts'
 import { MEMBER_STATE, type Port } from './port.ts'
 import { peersOf, portsOf, prefixed } from './query.ts'
 import { Session } from './session.ts'
+import { Sessions } from './sessions.ts'
 
 export interface HubOptions {
   readonly term: number
@@ -68,18 +69,18 @@ export class Hub {
   readonly #options: HubOptions
   readonly #ports = new Map<number, Port>()
   readonly #byId = new Map<string, Port>()
-  readonly #sessions = new Map<string, Session>()
+  readonly #sessions: Sessions
   readonly #expected: Set<string> | undefined
   readonly #graceUntil: number
   readonly #frame = new Frame()
   #queries: { readonly port: Port; readonly frame: Frame }[] = []
+  #queryBytes = 0
   #local: LocalPort | undefined
   #nextSlot = 1
   #draining = false
   /** Nothing new is taken from the primary's own member either. */
   #localDone = false
   #graceTimer: NodeJS.Timeout | undefined
-  #sweepTimer: NodeJS.Timeout | undefined
 
   constructor(options: HubOptions) {
     this.#options = options
@@ -90,8 +91,11 @@ export class Hub {
     this.#graceUntil = options.now() + grace
     if (grace > 0) this.#graceTimer = setTimeout(() => this.#settled(), grace)
     this.#graceTimer?.unref()
-    this.#sweepTimer = setInterval(() => this.#expireSessions(), SESSION_MS / 4)
-    this.#sweepTimer.unref()
+    this.#sessions = new Sessions({
+      now: options.now,
+      isHere: (id) => this.#byId.has(id),
+      expire: (session) => this.events.expire(session),
+    })
     this.calls = new CallRouter(this.#directory(), {
       maxLinkBytes: limits['maxLinkBytes'],
       maxWaitingCalls: limits['maxWaitingCalls'],
@@ -128,7 +132,7 @@ export class Hub {
   /** The primary's own member. */
   attachLocal(deliver: (frame: Frame) => void): LocalPort {
     const { primary } = this.#options
-    const port = new LocalPort(this.#nextSlot++, primary, this.#session(primary.id), deliver, this.#options.flush)
+    const port = new LocalPort(this.#nextSlot++, primary, this.#sessions.of(primary.id), deliver, this.#options.flush)
     this.#local = port
     this.#add(port)
     this.events.announce(port, '$primary.changed', primary)
@@ -154,8 +158,7 @@ export class Hub {
   admit(hello: Hello, protocol: number, create: (slot: number, ref: MemberRef, session: Session) => Port): Port {
     const older = this.#byId.get(hello.id)
     if (older !== undefined) this.remove(older, 'replaced')
-    const session = this.#session(hello.id)
-    session.expiresAt = Infinity
+    const session = this.#sessions.of(hello.id)
     const ref = { id: hello.id, name: hello.name, pid: hello.pid }
     const port = create(this.#nextSlot++, ref, session)
     this.counters.joined++
@@ -203,10 +206,8 @@ export class Hub {
     this.calls.forget(port)
     this.#options.onLeft?.(port.ref)
     this.events.detach(port, port.session)
-    if (port.kind === 'lines' || cause === 'closed') {
-      this.events.expire(port.session)
-      this.#sessions.delete(port.ref.id)
-    } else port.session.expiresAt = this.#options.now() + SESSION_MS
+    if (port.kind === 'lines' || cause === 'closed') this.#sessions.forget(port.session)
+    else this.#sessions.lost(port.session, this.#byId.size)
     for (const other of this.#byId.values()) this.#introduce(port, other, true)
     if (cause === 'replaced') port.close()
     else if (member && !this.#draining && this.#local !== undefined) {
@@ -222,8 +223,7 @@ export class Hub {
     if (port.closed) return
     switch (frame.kind) {
       case KIND.REQUEST:
-        port.arriving.delete(frame.number)
-        if (this.#refuses(port, frame)) return
+        if (this.#refuses(port, frame) || !port.arrived(frame.number)) return
         port.session.lastCall = Math.max(port.session.lastCall, frame.number)
         return this.calls.request(port, frame)
       case KIND.RESPONSE:
@@ -231,14 +231,15 @@ export class Hub {
       case KIND.ITEM:
         return this.calls.reply(port, frame)
       case KIND.CANCEL:
-        port.arriving.delete(frame.number)
+        if (port.arriving.has(frame.number)) port.arriving.set(frame.number, false)
         return this.calls.cancel(port, frame)
       case KIND.CREDIT:
         return this.calls.credit(port, frame)
       case KIND.PUBLISH:
         return this.#publish(port, frame)
       case KIND.SUBSCRIBE:
-        return this.events.subscribe(port, frame)
+        if (this.#reads(port)) this.events.subscribe(port, frame)
+        return
       case KIND.UNSUBSCRIBE:
         return this.events.unsubscribe(port, frame.b)
       case KIND.OFFER:
@@ -254,7 +255,9 @@ export class Hub {
       case KIND.PONG:
         return
       case KIND.GOODBYE:
-        return this.remove(port, 'closed')
+        this.remove(port, 'closed')
+        port.end()
+        return
       default:
         throw new ConclaveError('PROTOCOL', `A member does not send frames of kind 0x${frame.kind.toString(16)}.`)
     }
@@ -262,13 +265,15 @@ export class Hub {
 
   /** The first fragment of a long body. @returns `undefined` where it has to be joined */
   receivePart(port: Port, frame: Frame, grant: (bytes: number) => void): FragmentSink | undefined {
+    if (port.closed || (frame.kind === KIND.REQUEST && this.#refuses(port, frame))) {
+      return { fragment: (_bytes, start, end) => grant(end - start) }
+    }
     if (frame.kind === KIND.REQUEST) {
-      if (this.#refuses(port, frame)) return { fragment: (_bytes, start, end) => grant(end - start) }
       const { number } = frame
       const sink = (frame.flags & FLAG.NOTIFY) === 0 ? this.calls.relay(port, frame, grant) : undefined
       // Taken from its first fragment on: shorter requests of higher numbers overtake it.
       port.session.lastCall = Math.max(port.session.lastCall, number)
-      if (sink === undefined) port.arriving.add(number)
+      if (sink === undefined) port.arriving.set(number, true)
       return sink
     }
     if (frame.kind === KIND.RESPONSE || frame.kind === KIND.ITEM) return this.calls.relayReply(port, frame, grant)
@@ -289,7 +294,7 @@ export class Hub {
     this.#draining = true
     for (const port of this.#byId.values()) if (port !== this.#local) this.#sendAway(port)
     this.calls.refuseAllWaiting()
-    for (const { port, frame } of this.#queries.splice(0)) if (!port.closed) this.#query(port, frame)
+    this.#answerQueries()
   }
 
   /** Its handlers have ended. */
@@ -301,7 +306,8 @@ export class Hub {
   /** Whether everything that was taken is settled and delivered. What its caller gave up is settled. */
   get drained(): boolean {
     for (const port of this.#ports.values()) {
-      if (port.arriving.size > 0 || port.backlog.size > 0 || port.sending) return false
+      for (const wanted of port.arriving.values()) if (wanted) return false
+      if (port.backlog.size > 0 || port.sending) return false
       for (const record of port.calls.values()) if (!record.cancelled) return false
     }
     return true
@@ -325,7 +331,7 @@ export class Hub {
     this.#draining = true
     this.#local?.end()
     clearTimeout(this.#graceTimer)
-    clearInterval(this.#sweepTimer)
+    this.#sessions.close()
   }
 
   snapshot(): HubSnapshot {
@@ -381,17 +387,16 @@ export class Hub {
 
   /** A member that asks and does not read the answers is cut off. */
   #reads(port: Port): boolean {
-    const most = this.#options.limits['maxLinkBytes'] ?? MAX_LINK_BYTES
-    if (port.queuedBytes <= most) return true
-    const text = `This member let ${port.queuedBytes} bytes wait unread and was cut off.`
-    port.close(new ConclaveError('OVERLOADED', text))
+    if (!port.isStuck(this.#options.limits['maxLinkBytes'] ?? MAX_LINK_BYTES)) return true
+    port.cutOff()
     return false
   }
 
   /** Tells `to` who is behind a slot, or that nobody is any more. */
   #introduce(port: Port, to: Port, left = false): void {
     const guest = port.kind === 'lines' ? 1 : 0
-    to.send(
+    this.#answer(
+      to,
       this.#frame
         .set(KIND.MEMBER, 0, port.slot, guest, left ? MEMBER_STATE.GONE : MEMBER_STATE.HERE, 0, 0)
         .withBody(JSON.stringify({ ...port.ref, joined: port.joined })),
@@ -402,8 +407,9 @@ export class Hub {
     if (this.#closedTo(port)) return
     const number = frame.number
     const event = this.events.publish(port, frame)
+    const reads = this.#reads(port)
     if (event === undefined) return
-    if (this.#reads(port)) port.acknowledge(number, event)
+    if (reads) port.acknowledge(number, event)
     if (event >= LAST_NUMBER - 1) this.#options.onExhausted()
   }
 
@@ -422,8 +428,11 @@ export class Hub {
 
   #query(port: Port, frame: Frame): void {
     const inspects = frame.name === 'inspect'
-    if (!inspects && !this.#draining && this.#settling() && this.#queries.length < MAX_WAITING_CALLS) {
+    const waits = !inspects && !this.#draining && this.#settling()
+    const bytes = frame.bodyBytes()
+    if (waits && this.#queries.length < MAX_WAITING_CALLS && this.#queryBytes + bytes <= MAX_WAITING_BYTES) {
       this.#queries.push({ port, frame: frame.clone() })
+      this.#queryBytes += bytes
       return
     }
     const answer = new Frame().set(KIND.RESPONSE, 0, 0, 0, 0, frame.number, 0)
@@ -443,6 +452,11 @@ export class Hub {
     this.#answer(port, answer)
   }
 
+  #answerQueries(): void {
+    this.#queryBytes = 0
+    for (const { port, frame } of this.#queries.splice(0)) if (!port.closed) this.#query(port, frame)
+  }
+
   #settling(): boolean {
     return this.#graceTimer !== undefined && this.#options.now() < this.#graceUntil
   }
@@ -451,22 +465,7 @@ export class Hub {
     clearTimeout(this.#graceTimer)
     this.#graceTimer = undefined
     this.calls.retryWaiting()
-    for (const { port, frame } of this.#queries.splice(0)) if (!port.closed) this.#query(port, frame)
-  }
-
-  #session(memberId: string): Session {
-    let session = this.#sessions.get(memberId)
-    if (session === undefined) this.#sessions.set(memberId, (session = new Session(memberId)))
-    return session
-  }
-
-  #expireSessions(): void {
-    const now = this.#options.now()
-    for (const [id, session] of this.#sessions) {
-      if (session.expiresAt > now) continue
-      this.events.expire(session)
-      this.#sessions.delete(id)
-    }
+    this.#answerQueries()
   }
 
   #directory(): Directory {

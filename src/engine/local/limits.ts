@@ -8,8 +8,17 @@ export const MAX_STRANGERS: number = 64
 export const MAX_LINKS: number = 4096
 /** Connections the kernel holds for us while our loop is busy (rule B2). */
 export const BACKLOG: number = 4096
-/** Bytes that wait for one link beside its events: at it, new requests to that link are refused and answers end it. Option `maxLinkBytes`. */
+/**
+ * Bytes that wait for one link beside its events: at it, new requests to that link are refused, and it has to go on
+ * taking bytes. Option `maxLinkBytes`.
+ */
 export const MAX_LINK_BYTES: number = 8 * 1024 * 1024
+/** Milliseconds in which a link that is over its bound must take something; otherwise it is cut off. */
+export const STALL_MS: number = 5_000
+/** So many times the bound is too much for a link that reads, too: it is cut off at once. */
+export const BURST_FACTOR: number = 16
+/** Long bodies of requests on their way to one link, in multiples of the bound; more are refused. */
+export const LONG_FACTOR: number = 8
 /** Bytes of events that wait for all links together, each body counted once (rule B17). Option `maxHubBytes`. */
 export const MAX_HUB_BYTES: number = 256 * 1024 * 1024
 /** Requests that wait at the switchboard for a member that may take them. Option `maxWaitingCalls`. */
@@ -20,6 +29,8 @@ export const MAX_WAITING_BYTES: number = 32 * 1024 * 1024
 export const GRACE_MS: number = 500
 /** Milliseconds that the subscriptions and numbers of a lost link are kept for its return (rule C2). */
 export const SESSION_MS: number = 60_000
+/** Lost links that are remembered; past it the one that was lost first is forgotten. */
+export const MAX_LOST_LINKS: number = 1024
 /** Acknowledgements remembered for a member that comes back by another link. */
 export const REMEMBERED_ACKS: number = 4096
 /** Milliseconds that an orderly end waits for what it has taken (rule A13). Option of `close()`. */
@@ -36,6 +47,8 @@ export const MAX_HELD_ANSWERS: number = 32 * 1024 * 1024
 export const LINE_LINGER_MS: number = 5_000
 /** Subscriptions of one link. */
 export const MAX_LINK_SUBSCRIPTIONS: number = 512
+/** Past events that a subscription is given in one turn; its reader, and others, come in between. */
+export const CATCH_UP_STEP: number = 500
 /** Methods that one member offers. */
 export const MAX_OFFERS: number = 4096
 /** Milliseconds that a member of an older version leaves the seat to a newer one before it stands again. */

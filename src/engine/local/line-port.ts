@@ -1,9 +1,7 @@
-import { ConclaveError, asError, errorFromWire, type ErrorOnWire } from '../../errors/index.ts'
+import { ConclaveError, type ErrorOnWire } from '../../errors/index.ts'
 import { seqOf } from '../../events/position.ts'
 import type { SubscribeBody } from '../../events/subscriber.ts'
-import { randomBytes } from '../../platform/random.ts'
 import { decodeBody, encodeBody, putBody } from '../../rpc/body.ts'
-import { CALL_TIMEOUT_MS } from '../../rpc/limits.ts'
 import type { Connection } from '../../transport/transport.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
 import {
@@ -17,21 +15,17 @@ import {
   type RpcId,
   type RpcMessage,
 } from '../../wire/jsonrpc.ts'
-import { LineReader, encodeLine } from '../../wire/lines.ts'
+import { encodeLine } from '../../wire/lines.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import { BatchWriter, type BatchPool } from '../../wire/writer.ts'
 import type { FlushScheduler } from './flush.ts'
 import type { Hub } from './hub.ts'
 import { jsonOf, LineEvents } from './line-events.ts'
-import { LINE_LINGER_MS, MAX_HELD_ANSWERS, MAX_LINE_BYTES, MAX_LINK_BYTES } from './limits.ts'
+import { BURST_FACTOR, MAX_HELD_ANSWERS, MAX_LINK_BYTES } from './limits.ts'
 import { Port } from './port.ts'
 import type { Session } from './session.ts'
-
-/** Whether a link that begins with this byte is one of JSON lines: `{`, `[` or white space (rule B19). */
-export function isLineByte(byte: number): boolean {
-  return byte === 0x7b || byte === 0x5b || byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d
-}
+import { StallWatch } from './stall-watch.ts'
 
 /** Where the answer to a line's request goes: a line of its own, or its place in a batch. */
 interface Asked {
@@ -54,7 +48,7 @@ export interface LinePatience {
 }
 
 /** A peer that speaks JSON-RPC 2.0, one message a line: it calls, publishes and subscribes from any language. */
-class LinePort extends Port {
+export class LinePort extends Port {
   override readonly kind = 'lines'
   override readonly takesParts = false
   readonly #hub: Hub
@@ -62,6 +56,7 @@ class LinePort extends Port {
   readonly #flush: FlushScheduler
   readonly #writer: BatchWriter
   readonly #patience: LinePatience
+  readonly #stall: StallWatch
   readonly #frame = new Frame()
   /** In the order of their deadlines. */
   readonly #asked = new Map<number, AskedCall>()
@@ -92,6 +87,11 @@ class LinePort extends Port {
     this.#connection = connection
     this.#flush = flush
     this.#patience = patience
+    this.#stall = new StallWatch({
+      taken: () => connection.takenBytes,
+      waiting: () => this.queuedBytes,
+      onStalled: () => this.close(),
+    })
     this.#events = new LineEvents(hub.term, slot, ref, {
       began: (asked, result) => this.#result(asked, result),
       refused: (asked, error) => this.#refuseWith(asked, error),
@@ -128,6 +128,12 @@ class LinePort extends Port {
     return undefined
   }
 
+  override isStuck(most: number): boolean {
+    if (this.queuedBytes > most * BURST_FACTOR) return true
+    if (this.queuedBytes > most) this.#stall.begin(most)
+    return false
+  }
+
   override open(): OutgoingTransfer {
     throw new TypeError('a line peer takes long bodies whole')
   }
@@ -155,6 +161,7 @@ class LinePort extends Port {
 
   #stop(): void {
     this.#over = true
+    this.#stall.end()
     clearTimeout(this.#ending)
     clearTimeout(this.#clock)
     this.flush()
@@ -340,7 +347,10 @@ class LinePort extends Port {
     }
     if (Number.isInteger(error?.code) && typeof error?.message === 'string') {
       this.#reply(asked, rpcErrorLine(asked.id, frame.text))
-    } else this.#fail(asked, errorFromWire(error))
+    } else {
+      const text = 'The error of an answer is no JSON-RPC error: its sender is at fault.'
+      this.#fail(asked, new ConclaveError('PROTOCOL', text, { outcome: 'unknown' }))
+    }
   }
 
   #take(number: number): Asked | undefined {
@@ -373,8 +383,7 @@ class LinePort extends Port {
 
   #write(line: string): void {
     if (this.#over) return
-    // One that asks, or errs, and does not read: answers are not dropped, so its link is (rule B17).
-    if (this.queuedBytes > MAX_LINK_BYTES) {
+    if (this.isStuck(MAX_LINK_BYTES)) {
       this.close()
       return
     }
@@ -388,62 +397,6 @@ class LinePort extends Port {
   #endWhenAnswered(): void {
     if (this.#over || !this.#halfClosed) return
     if (this.#asked.size === 0 && this.#events.count === 0) this.end()
-  }
-}
-
-const PATIENCE: LinePatience = { callMs: CALL_TIMEOUT_MS, lingerMs: LINE_LINGER_MS }
-
-/** Takes a connection in whose first byte was that of a line. */
-export function acceptLines(
-  hub: Hub,
-  connection: Connection,
-  pool: BatchPool,
-  flush: FlushScheduler,
-  patience: LinePatience = PATIENCE,
-): void {
-  const { pid } = connection.peer
-  const ref: MemberRef = { id: randomBytes(16).toString('base64url'), name: 'json-lines', pid }
-  let port: LinePort
-  try {
-    port = hub.admitGuest(
-      (slot, session) => new LinePort(slot, ref, session, hub, connection, pool, flush, patience),
-      ref.id,
-    ) as LinePort
-  } catch (error) {
-    hub.counters.refused++
-    const line = new TextEncoder().encode(encodeLine(rpcFailure(null, error)))
-    connection.write(line, 0, line.length)
-    connection.handlers = { onData() {}, onEnd() {}, onDrain() {}, onClose() {} }
-    connection.close()
-    return
-  }
-  const reader = new LineReader({
-    maxLineBytes: MAX_LINE_BYTES,
-    onLine: (text) => port.line(text),
-    onTooLong: (bytes) => {
-      const text = `A line of at least ${bytes} bytes was skipped; the limit is ${MAX_LINE_BYTES}.`
-      port.refuse(new ConclaveError('TOO_LARGE', text))
-    },
-    onInvalid: () => port.refuse(new ConclaveError('PROTOCOL', 'A line that is not UTF-8 was skipped.')),
-  })
-  connection.handlers = {
-    onData: (bytes, start, end) => {
-      try {
-        reader.push(bytes, start, end)
-      } catch (error) {
-        port.refuse(new ConclaveError('INTERNAL', asError(error).message, { cause: error }))
-        port.end()
-      }
-    },
-    onEnd: () => {
-      if (reader.end()) port.refuse(new ConclaveError('PROTOCOL', 'The last line has no end: it was not taken.'))
-      port.halfClosed()
-    },
-    onDrain: () => hub.writable(port),
-    onClose: () => {
-      port.gone()
-      hub.remove(port, 'closed')
-    },
   }
 }
 

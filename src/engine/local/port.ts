@@ -1,4 +1,4 @@
-import type { ConclaveError } from '../../errors/index.ts'
+import { ConclaveError } from '../../errors/index.ts'
 import { Bag } from '../../rpc/bag.ts'
 import { ByNumber } from '../../rpc/by-number.ts'
 import { Frame, KIND } from '../../wire/frame.ts'
@@ -6,7 +6,7 @@ import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import type { EncodedFrame } from '../../wire/writer.ts'
 import type { CallRecord } from './call-router.ts'
-import type { HubSubscription } from './event-router.ts'
+import type { HubSubscription } from './event-types.ts'
 import type { Session } from './session.ts'
 
 /** What a MEMBER frame says of a slot, in field `c`. `PAST`: it left, and published what comes next. */
@@ -38,8 +38,10 @@ export abstract class Port {
   closed = false
   /** Requests that wait at the switchboard. */
   waitingCalls = 0
-  /** Numbers of long requests that are being joined. */
-  readonly arriving: Set<number> = new Set()
+  /** Numbers of long requests that are being joined, and whether their caller still wants them. */
+  readonly arriving: Map<number, boolean> = new Map()
+  /** Bytes of answers that wait behind a long one to it. */
+  laterBytes = 0
   /** Slot of the member that left and was named to it last. */
   named = 0
 
@@ -52,6 +54,29 @@ export abstract class Port {
   /** Long bodies are on their way to it. */
   get sending(): boolean {
     return false
+  }
+
+  /** A request came whole. @returns whether its caller did not give it up meanwhile */
+  arrived(number: number): boolean {
+    if (this.arriving.size === 0) return true
+    const wanted = this.arriving.get(number) ?? true
+    this.arriving.delete(number)
+    return wanted
+  }
+
+  /** Bytes of long bodies on their way to it. */
+  get longBytes(): number {
+    return 0
+  }
+
+  /** Whether more waits for it than may, and it does not read: answers are not dropped, so its link is (rule B17). */
+  isStuck(most: number): boolean {
+    return this.queuedBytes + this.laterBytes > most
+  }
+
+  cutOff(): void {
+    const bytes = this.queuedBytes + this.longBytes + this.laterBytes
+    this.close(new ConclaveError('OVERLOADED', `This member let ${bytes} bytes wait unread and was cut off.`))
   }
 
   /** Whether its connection keeps the process alive. */

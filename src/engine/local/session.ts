@@ -1,5 +1,5 @@
 import { REMEMBERED_ACKS } from './limits.ts'
-import type { HubSubscription } from './event-router.ts'
+import type { HubSubscription } from './event-types.ts'
 
 /**
  * What the switchboard knows of a member beyond its link: it is kept for a while when the link is lost, so that the

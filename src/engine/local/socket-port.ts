@@ -5,9 +5,10 @@ import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import type { EncodedFrame } from '../../wire/writer.ts'
 import type { Connection } from '../../transport/transport.ts'
-import { LINK_LINGER_MS } from './limits.ts'
+import { BURST_FACTOR, LINK_LINGER_MS } from './limits.ts'
 import { Port } from './port.ts'
 import type { Session } from './session.ts'
+import { StallWatch } from './stall-watch.ts'
 
 /** A member behind a socket. */
 export class SocketPort extends Port {
@@ -17,11 +18,33 @@ export class SocketPort extends Port {
   readonly #channel: Channel
   /** Long bodies; those that ended are let go when the next one begins. */
   readonly #transfers = new Set<OutgoingTransfer>()
+  readonly #stall: StallWatch
 
   constructor(slot: number, ref: MemberRef, session: Session, connection: Connection, channel: Channel) {
     super(slot, ref, session)
     this.#connection = connection
     this.#channel = channel
+    this.#stall = new StallWatch({
+      taken: () => connection.takenBytes,
+      waiting: () => this.#unread,
+      onStalled: () => this.cutOff(),
+    })
+  }
+
+  get #unread(): number {
+    return this.queuedBytes + this.longBytes + this.laterBytes
+  }
+
+  override isStuck(most: number): boolean {
+    if (this.queuedBytes + this.laterBytes > most * BURST_FACTOR) return true
+    if (this.#unread > most) this.#stall.begin(most)
+    return false
+  }
+
+  override get longBytes(): number {
+    let bytes = 0
+    for (const transfer of this.#transfers) bytes += transfer.waitingBytes
+    return bytes
   }
 
   override get congested(): boolean {
@@ -60,6 +83,7 @@ export class SocketPort extends Port {
   }
 
   override close(reason?: ConclaveError): void {
+    this.#stall.end()
     if (reason !== undefined) refuse(this.#channel, reason)
     this.#channel.flush()
     this.#connection.close()
@@ -67,6 +91,7 @@ export class SocketPort extends Port {
 
   /** A member that is stopped sees it when it goes on: what the kernel took waits for it, this process need not. */
   override end(): void {
+    this.#stall.end()
     this.#channel.flush()
     this.#connection.end()
     this.#connection.unref()

@@ -6,7 +6,7 @@ const OVERFLOWS: ReadonlySet<unknown> = new Set([undefined, 'drop-oldest', 'drop
 
 /** What a SUBSCRIBE asks for. @throws `INVALID_OPTION` */
 export function readSubscribe(frame: Frame): SubscribeBody {
-  const body = (frame.hasBody ? JSON.parse(frame.text) : {}) as Partial<SubscribeBody>
+  const body = readObject(frame)
   const { from = 'now', maxQueued, overflow, seen } = body
   const count = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0
   const named = from === 'now' || from === 'earliest'
@@ -22,4 +22,17 @@ export function readSubscribe(frame: Frame): SubscribeBody {
     throw new ConclaveError('INVALID_OPTION', 'overflow must be drop-oldest, drop-newest or disconnect.')
   }
   return { ...body, from, seen: count(seen) ? seen : undefined }
+}
+
+/** @throws `INVALID_OPTION` */
+function readObject(frame: Frame): Partial<SubscribeBody> {
+  if (!frame.hasBody) return {}
+  let body: unknown
+  try {
+    body = JSON.parse(frame.text)
+  } catch {
+    // Refused below, as any other value that is no object.
+  }
+  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body
+  throw new ConclaveError('INVALID_OPTION', 'The body of a SUBSCRIBE is a JSON object; docs/wire.md describes it.')
 }

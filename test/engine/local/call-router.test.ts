@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CallRouter, type RouterLimits } from '../../../src/engine/local/call-router.ts'
 import type { Directory } from '../../../src/engine/local/routes.ts'
+import { LONG_FACTOR } from '../../../src/engine/local/limits.ts'
 import { FAILED_BY } from '../../../src/rpc/caller.ts'
 import { MAX_CALLS_IN_FLIGHT } from '../../../src/rpc/limits.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../../src/wire/frame.ts'
+import { MAX_FRAGMENT_BYTES } from '../../../src/wire/limits.ts'
 import { FakePort } from './fakes.ts'
 
 function bench(count: number, limits: RouterLimits = {}) {
@@ -255,4 +257,65 @@ test('what the callee says of itself is not taken for the word of the switchboar
   forged.c = FAILED_BY.SWITCHBOARD
   calls.reply(callee, forged)
   assert.equal(caller.take()[0]?.c, FAILED_BY.CALLEE)
+})
+
+test('a call that its caller gives up while its long request is under way never reaches the callee, and frees its place', () => {
+  const { ports, calls } = bench(3)
+  const [caller, callee, other] = ports as [FakePort, FakePort, FakePort]
+  calls.offer(callee, offer(1))
+  const relay = (from: FakePort, number: number): void => {
+    const sink = calls.relay(from, request(number, { any: true }, FLAG.MORE, 'xx'), () => {})
+    sink?.fragment(Buffer.from('xx'), 0, 2, true, false, 0)
+  }
+  relay(caller, 1)
+  const [transfer] = callee.transfers.splice(0)
+  calls.cancel(caller, new Frame().set(KIND.CANCEL, 0, 0, 0, 0, 1, 0))
+  assert.ok(transfer!.ready && !transfer!.next(new Frame()) && transfer!.spent, 'nothing of it is sent')
+  relay(other, 2)
+  assert.equal(callee.transfers.length, 1, 'the place is free')
+  callee.transfers[0]!.next(new Frame())
+  calls.forget(other)
+  assert.deepEqual(callee.take(), [], 'no CANCEL goes ahead of it')
+  callee.transfers[0]!.close()
+  calls.request(caller, request(3, { any: true }))
+  calls.cancel(caller, new Frame().set(KIND.CANCEL, 0, 0, 0, 0, 3, 0))
+  calls.cancel(caller, new Frame().set(KIND.CANCEL, 0, 0, 0, 0, 3, 0))
+  const kinds = callee.take().map(({ kind }) => kind)
+  assert.deepEqual(kinds, [KIND.REQUEST, KIND.CANCEL], 'what it has is aborted, once')
+})
+
+test('LONG_FACTOR: long requests, whole or relayed, are refused when too much of them waits for a link', () => {
+  const { ports, calls } = bench(2, { maxLinkBytes: 1000 })
+  const [caller, callee] = ports as [FakePort, FakePort]
+  const long = 'x'.repeat(MAX_FRAGMENT_BYTES + 1)
+  callee.long = 1000 * LONG_FACTOR
+  assert.ok(calls.relay(caller, request(1, { slot: 2 }, FLAG.MORE), () => {}))
+  callee.long++
+  assert.equal(
+    calls.relay(caller, request(2, { slot: 2 }, FLAG.MORE), () => {}),
+    undefined,
+  )
+  calls.request(caller, request(3, { slot: 2 }, 0, long))
+  calls.request(caller, request(4, { slot: 2 }, FLAG.NOTIFY, long))
+  assert.deepEqual(failures(caller), ['OVERLOADED', 'OVERLOADED'])
+  calls.request(caller, request(5, { slot: 2 }))
+  assert.deepEqual(failures(caller), [], 'short ones have a bound of their own')
+})
+
+test('B17 what a callee sends behind a long item, and credit for one that does not read, count as what waits', () => {
+  const { ports, calls } = bench(2, { maxLinkBytes: 100 })
+  const [caller, callee] = ports as [FakePort, FakePort]
+  calls.request(caller, request(1, { slot: 2 }, FLAG.STREAM))
+  caller.longFrom = 50
+  calls.reply(callee, answer(KIND.ITEM, caller, 1, 'x'.repeat(50)))
+  for (let i = 0; i < 3; i++) calls.reply(callee, answer(KIND.ITEM, caller, 1, 'y'.repeat(40)))
+  assert.equal(caller.laterBytes, 120)
+  assert.equal(caller.closedWith, undefined)
+  calls.reply(callee, answer(KIND.ITEM, caller, 1, 'y'.repeat(40)))
+  assert.equal((caller.closedWith as { code: string } | undefined)?.code, 'OVERLOADED')
+  caller.finish()
+  assert.equal(caller.laterBytes, 0)
+  callee.queuedBytes = 101
+  calls.credit(caller, new Frame().set(KIND.CREDIT, 0, 0, 1, 0, 1, 0))
+  assert.equal((callee.closedWith as { code: string } | undefined)?.code, 'OVERLOADED')
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { EventRouter } from '../../../src/engine/local/event-router.ts'
+import { CATCH_UP_STEP } from '../../../src/engine/local/limits.ts'
 import { MEMBER_STATE } from '../../../src/engine/local/port.ts'
 import { Session } from '../../../src/engine/local/session.ts'
 import { Subscriber, type SubscribeBody } from '../../../src/events/subscriber.ts'
@@ -266,4 +267,63 @@ test('data beyond the limit of a body is refused before it has a place; the repl
     to.take().flatMap(({ kind, c }) => (kind === KIND.EVENT ? [c] : [])),
     [1],
   )
+})
+
+test('what is no JSON object is refused as a body of SUBSCRIBE', () => {
+  const events = router()
+  const port = new FakePort(1)
+  for (const body of ['null', '[]', '5', '"x"', '{bad']) {
+    events.subscribe(port, new Frame().set(KIND.SUBSCRIBE, 0, 0, 1, 0, 0, 0).withName('x').withBody(body))
+    assert.match(port.take()[0]?.text ?? '', /"INVALID_OPTION"/, body)
+  }
+  assert.equal(events.subscriptions, 0)
+})
+
+test('CATCH_UP_STEP: past events are read from the ring at the pace of the link, however short its queue; what it lets go counts', async () => {
+  const events = router({ ringMaxCount: 2000 })
+  const publisher = new FakePort(1)
+  for (let n = 1; n <= 2000; n++) publish(events, publisher, n, n % 2 === 0 ? 'x' : 'y')
+  const port = new FakePort(2)
+  subscribe(events, port, 1, 'x', { from: 'earliest', maxQueued: 1 })
+  const seen: number[] = []
+  let missed = 0
+  const take = (): void => {
+    for (const frame of port.take()) {
+      if (frame.kind === KIND.EVENT) seen.push(frame.c)
+      else if (frame.kind === KIND.MISSED) missed += frame.number
+    }
+  }
+  take()
+  assert.equal(seen.length, CATCH_UP_STEP, 'others come in between')
+  port.congested = true
+  // Lets go of the next 100 that match, and one more waits for room.
+  for (let n = 2001; n <= 2000 + 2 * CATCH_UP_STEP + 200; n++) publish(events, publisher, n, n % 2 === 0 ? 'x' : 'y')
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(events.finish(port), false, 'more is due')
+  port.congested = false
+  events.pump(port)
+  take()
+  const total = 1000 + CATCH_UP_STEP + 100
+  assert.equal(seen.length + missed, total)
+  assert.deepEqual([seen.length, seen.at(-1)], [1000 - 100 + 1, 2 * total])
+  assert.ok(seen.every((seq, i) => i === 0 || seq > seen[i - 1]!))
+  assert.equal(events.finish(port), true)
+})
+
+test('a link without room when it subscribes still gets all that the ring holds', () => {
+  const events = router()
+  const publisher = new FakePort(1)
+  for (let n = 1; n <= 50; n++) publish(events, publisher, n)
+  for (const from of ['earliest', { last: 50 }, { after: TERM * 2 ** 32 }] as const) {
+    const port = new FakePort(2)
+    port.congested = true
+    subscribe(events, port, 1, 'x', { from, maxQueued: 1 })
+    port.congested = false
+    events.pump(port)
+    const numbers = port.take().flatMap(({ kind, c }) => (kind === KIND.EVENT ? [c] : []))
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: 50 }, (_, i) => i + 1),
+    )
+  }
 })

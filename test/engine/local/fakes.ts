@@ -14,9 +14,14 @@ export class FakePort extends Port {
   /** Bodies of at least so many bytes are transfers that end when the test says so. */
   longFrom = Infinity
   closedWith: unknown
+  long = 0
 
   constructor(slot: number, name = `m${slot}`, session: Session = new Session(`id${slot}`)) {
     super(slot, { id: session.memberId, name, pid: slot }, session)
+  }
+
+  override get longBytes(): number {
+    return this.long
   }
 
   override send(frame: Frame): OutgoingTransfer | undefined {

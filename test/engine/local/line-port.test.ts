@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join as path } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { join, type Context, type Event, type Member } from 'conclave'
-import { acceptLines } from '../../../src/engine/local/line-port.ts'
+import { newInstance, type Announcement } from '../../../src/election/index.ts'
+import { acceptLines } from '../../../src/engine/local/line-link.ts'
 import { FlushScheduler } from '../../../src/engine/local/flush.ts'
 import { Hub } from '../../../src/engine/local/hub.ts'
 import { MAX_HELD_ANSWERS, MAX_LINE_BYTES } from '../../../src/engine/local/limits.ts'
 import type { Port } from '../../../src/engine/local/port.ts'
 import type { Connection, ConnectionHandlers } from '../../../src/transport/transport.ts'
 import { Frame, KIND } from '../../../src/wire/frame.ts'
+import { FrameReader } from '../../../src/wire/reader.ts'
 import { BatchPool } from '../../../src/wire/writer.ts'
 import { defer, until, workspace } from '../../support/index.ts'
+import { encode, frameOf } from '../../wire/support.ts'
 import { endpointOf, RawPeer, type Line } from './lines.ts'
 
 interface World {
@@ -18,6 +24,31 @@ interface World {
   readonly secondary: Member
   readonly seen: unknown[]
   peer(): RawPeer
+  /** A member by hand that offers a method. */
+  raw(method: string): Promise<RawCallee>
+}
+
+class RawCallee {
+  readonly #requests: Frame[] = []
+  readonly #socket: Socket
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    const reader = new FrameReader((frame) => {
+      if (frame.kind === KIND.REQUEST) this.#requests.push(frame.clone())
+    })
+    socket.on('data', (bytes) => reader.push(bytes as Uint8Array, 0, bytes.length))
+  }
+
+  send(...frames: readonly Parameters<typeof frameOf>[0][]): void {
+    this.#socket.write(encode(...frames.map(frameOf)))
+  }
+
+  async answer(kind: number, body: string): Promise<void> {
+    await until(() => this.#requests.length > 0, 'a request')
+    const { a, number } = this.#requests.shift()!
+    this.send({ kind, a, number, body })
+  }
 }
 
 async function world(t: TestContext): Promise<World> {
@@ -47,7 +78,20 @@ async function world(t: TestContext): Promise<World> {
   })
   secondary.offer({ afar: (x: unknown) => ['afar', x] }, { to: 'any' })
   await secondary.inspect()
-  return { folder, primary, secondary, seen, peer: () => new RawPeer(t, endpointOf(folder)) }
+  const raw = async (method: string): Promise<RawCallee> => {
+    const { lock } = JSON.parse(readFileSync(path(folder, '.conclave', 'primary.json'), 'utf8')) as Announcement
+    const socket = connect(endpointOf(folder))
+    defer(t, () => socket.destroy())
+    const callee = new RawCallee(socket)
+    const hello = { protocol: [1, 1], workspace: lock, id: newInstance(), name: 'raw', pid: 1, term: 0, stands: false }
+    callee.send({ kind: KIND.HELLO, body: JSON.stringify(hello) }, { kind: KIND.OFFER, c: 1, name: method })
+    await until(
+      async () => (await primary.inspect()).members.some(({ methods }) => methods.includes(method)),
+      'its offer',
+    )
+    return callee
+  }
+  return { folder, primary, secondary, seen, raw, peer: () => new RawPeer(t, endpointOf(folder)) }
 }
 
 const counter = async (member: Member, name: string): Promise<number> => (await member.inspect()).counters[name] ?? 0
@@ -100,6 +144,27 @@ describe('JSON lines: calls', () => {
     for (const method of ['', 'a\0b']) assert.deepEqual(await codes(method), [-32602, 'INVALID_PARAMS'])
     assert.deepEqual(await codes('x'.repeat(2000)), [-32601, 'METHOD_NOT_FOUND'])
     assert.equal((await one.call('echo', 1)).result, 1, 'the link lives on')
+  })
+
+  test('what a member answers that is no JSON, or no error, is an error of ours and not a broken line', async (t) => {
+    const { peer, raw } = await world(t)
+    const callee = await raw('bad')
+    const one = peer()
+    const answers: readonly (readonly [kind: number, body: string])[] = [
+      [KIND.RESPONSE, '{oops'],
+      [KIND.FAILURE, '{oops'],
+      [KIND.FAILURE, ''],
+      [KIND.FAILURE, '5'],
+      [KIND.FAILURE, '{"code":"x"}'],
+    ]
+    for (const [kind, body] of answers) {
+      const failed = one.call('bad')
+      await callee.answer(kind, body)
+      assert.equal((await failed).error?.data?.code, 'PROTOCOL', body)
+    }
+    const whole = one.call('bad')
+    await callee.answer(KIND.RESPONSE, '[1.50,\n2]')
+    assert.deepEqual((await whole).result, [1.5, 2], 'its link lives')
   })
 
   test('a notification is not answered, whatever becomes of it', async (t) => {
