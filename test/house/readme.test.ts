@@ -35,7 +35,8 @@ async function typeErrors(t: Scope, files: Readonly<Record<string, string>>): Pr
   const config = { extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: ['*.ts'], exclude: [] }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
   const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
-  const { code, stdout } = await execute(t, process.execPath, [tsc, '-p', '.', '--pretty', 'false'], { cwd: folder })
+  const args = [tsc, '-p', '.', '--pretty', 'false']
+  const { code, stdout } = await execute(t, process.execPath, args, { cwd: folder, limitMs: 100_000 })
   assert.equal(code === 0, stdout === '')
   return stdout
 }
