@@ -8,7 +8,8 @@ import { spawnProgram, runtimeDirectory, until, workspace, type Scope } from '..
 function open(directory: string): string[] {
   return readdirSync(directory, { withFileTypes: true, recursive: true }).flatMap((entry) => {
     const at = path(entry.parentPath, entry.name)
-    const mode = lstatSync(at).mode & 0o777
+    // A file that is being replaced may be gone.
+    const mode = (lstatSync(at, { throwIfNoEntry: false })?.mode ?? 0) & 0o777
     return (mode & 0o077) === 0 ? [] : [`${at.slice(directory.length)} ${mode.toString(8)}`]
   })
 }

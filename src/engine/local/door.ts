@@ -148,7 +148,10 @@ export class Door {
       onDrain: () => channel.drained(),
       onClose: () => {
         this.#known(stranger)
-        if (port !== undefined) hub.remove(port, 'died')
+        if (port !== undefined) {
+          port.gone()
+          hub.remove(port, 'died')
+        }
         channel.close()
       },
     }

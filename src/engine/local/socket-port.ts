@@ -19,6 +19,7 @@ export class SocketPort extends Port {
   /** Long bodies; those that ended are let go when the next one begins. */
   readonly #transfers = new Set<OutgoingTransfer>()
   readonly #stall: StallWatch
+  #lingering: NodeJS.Timeout | undefined
 
   constructor(slot: number, ref: MemberRef, session: Session, connection: Connection, channel: Channel) {
     super(slot, ref, session)
@@ -95,7 +96,13 @@ export class SocketPort extends Port {
     this.#channel.flush()
     this.#connection.end()
     this.#connection.unref()
-    setTimeout(() => this.#connection.close(), LINK_LINGER_MS).unref()
+    this.#lingering ??= setTimeout(() => this.#connection.close(), LINK_LINGER_MS).unref()
+  }
+
+  /** The connection is closed. */
+  gone(): void {
+    this.#stall.end()
+    clearTimeout(this.#lingering)
   }
 
   override keepAlive(alive: boolean): void {
