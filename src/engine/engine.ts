@@ -143,7 +143,7 @@ export interface CloseOptions {
   /** What is still sent, as nested requests, before the drain begins. Never rejects, and takes no longer than it may. */
   readonly first?: (() => Promise<void> | undefined) | undefined
   /** Asked for by a handler of this member, for which the end waits: the promise settles when only such handlers run. */
-  readonly byHandler?: boolean | undefined
+  readonly byHandler?: { readonly over: boolean } | undefined
 }
 
 /**

@@ -25,7 +25,7 @@ class CallContext implements Context<never> {
   /** Its calls inherit deadline, abort and trace of the call that is served. */
   get member(): Member<never> {
     const { deadline, traceparent } = this.#request
-    return (this.#member ??= this.#scoped({ deadline, traceparent, signal: () => this.signal }))
+    return (this.#member ??= this.#scoped({ deadline, traceparent, signal: () => this.signal, run: this.#request }))
   }
 
   get caller(): MemberRef {
@@ -66,8 +66,9 @@ export function requestHandler(
   const result: Checkpoint = { code: 'INVALID_RESULT', what: `The result of ${name}`, sensitive }
   const item: Checkpoint = { code: 'INVALID_RESULT', what: `An item of ${name}`, sensitive }
   const checked = (value: unknown): unknown => {
-    if (isAsyncIterable(value)) return checkedItems(value, spec, item, result)
-    return isPromise(value) ? value.then(checked) : answer(spec, value, result)
+    // As the dispatcher has it: a query that can be awaited as well as iterated is awaited.
+    if (isPromise(value)) return value.then(checked)
+    return isAsyncIterable(value) ? checkedItems(value, spec, item, result) : answer(spec, value, result)
   }
   return (request) => {
     const valid = validate(spec.params, request.params, params)

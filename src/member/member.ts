@@ -216,8 +216,8 @@ export class MemberView {
     checkTimeout(timeoutMs)
     const { database } = this.#own
     const first = (): Promise<void> | undefined => database?.close(this.#engine.now() + timeoutMs)
-    const byHandler = this.#scope?.signal !== undefined
-    await this.#engine.close({ timeoutMs, signal, first, byHandler })
+    const run = this.#scope?.run
+    await this.#engine.close({ timeoutMs, signal, first, byHandler: run?.over === false ? run : undefined })
   }
 
   abort(reason?: unknown): void {

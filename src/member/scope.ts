@@ -11,6 +11,8 @@ export interface Scope {
   readonly deadline: number
   readonly signal?: (() => AbortSignal) | undefined
   readonly traceparent: string | undefined
+  /** Of a handler: what it serves. */
+  readonly run?: { readonly over: boolean } | undefined
 }
 
 /** Of what runs only while primary: nothing is inherited, but what it begins with its end is still made. */

@@ -240,6 +240,13 @@ export class Dispatcher {
       this.#fail(run, new ConclaveError('METHOD_NOT_FOUND', text, { outcome: 'not-committed' }))
       return
     }
+    if (run.streaming && this.#streams >= MAX_STREAMS) {
+      // Before the handler: an open file that nobody begins to read would stay open.
+      const text = `This member serves ${MAX_STREAMS} streams already: read or leave some of them first.`
+      this.#fail(run, new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' }))
+      return
+    }
+    if (run.streaming) this.#streams++
     this.#running++
     void this.#run(run, handler)
   }
@@ -258,8 +265,14 @@ export class Dispatcher {
     }
   }
 
-  #threw(run: Run, error: unknown): void {
+  #over(run: Run): void {
+    run.over = true
     this.#running--
+    if (run.streaming) this.#streams--
+  }
+
+  #threw(run: Run, error: unknown): void {
+    this.#over(run)
     this.#fail(run, error)
   }
 
@@ -267,13 +280,13 @@ export class Dispatcher {
     if (isAsyncIterable(value)) {
       return this.#iterate(run, value).then(
         (result) => {
-          this.#running--
+          this.#over(run)
           this.#succeed(run, result)
         },
         (error: unknown) => this.#threw(run, error),
       )
     }
-    this.#running--
+    this.#over(run)
     this.#succeed(run, value)
   }
 
@@ -281,13 +294,8 @@ export class Dispatcher {
   async #iterate(run: Run, items: AsyncIterable<unknown>): Promise<unknown> {
     let unread = 0
     let iterator: AsyncIterator<unknown> | undefined
-    this.#streams++
     try {
       iterator = items[Symbol.asyncIterator]()
-      if (run.streaming && this.#streams > MAX_STREAMS) {
-        const text = `This member serves ${MAX_STREAMS} streams already: read or leave some of them first.`
-        throw new ConclaveError('OVERLOADED', text, { outcome: 'not-committed' })
-      }
       for (;;) {
         const step = await iterator.next()
         if (step.done === true) return step.value
@@ -303,8 +311,6 @@ export class Dispatcher {
         // What ended it comes first.
       }
       throw error
-    } finally {
-      this.#streams--
     }
   }
 

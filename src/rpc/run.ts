@@ -30,6 +30,8 @@ export interface IncomingRequest {
   /** 1 for the first; more when the call was repeated after a loss. */
   readonly attempt: number
   readonly traceparent: string | undefined
+  /** Its handler has ended. */
+  readonly over: boolean
 }
 
 /** One request that runs here, or has run and is kept for a repeat. */
@@ -43,6 +45,7 @@ export class Run implements IncomingRequest {
   params: unknown
   attempt: number
   ended = false
+  over = false
   /** The answer, kept for a repeat of an idempotent call. */
   kept: Frame | undefined = undefined
   /** Bytes of items that may still be sent. */

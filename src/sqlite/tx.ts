@@ -31,7 +31,7 @@ export class LiveTx implements Tx {
 
   prepare<Row = SqlRow>(sql: string): Statement<Row> {
     this.#alive()
-    const { definition } = guard(sql, this.#place)
+    const { definition, changesRows } = guard(sql, this.#place)
     const prepared = this.#try(() => this.#watch.prepare?.(sql) ?? this.#connection.prepare(sql))
     const begin = (params: readonly SqlValue[]): void => {
       this.#alive()
@@ -43,7 +43,10 @@ export class LiveTx implements Tx {
       return this.#try(() => call(prepared))
     }
     return {
-      run: (...params) => run(params, (statement) => statement.run(params)),
+      run: (...params) => {
+        const result = run(params, (statement) => statement.run(params))
+        return changesRows ? result : { ...result, changes: 0 }
+      },
       get: (...params) => run(params, (statement) => statement.get(params)) as Row | undefined,
       all: (...params) => run(params, (statement) => statement.all(params)) as Row[],
       iterate: (...params) => {

@@ -114,7 +114,8 @@ export function paramsFromWire(params: unknown): readonly SqlValue[] {
 export function jsonText(value: unknown): string | undefined {
   // By its holder: what a Buffer says of itself to JSON is no bytes any more.
   return JSON.stringify(value, function (this: Readonly<Record<string, unknown>>, name: string, held: unknown) {
-    if (this[name] instanceof Uint8Array) throw new TypeError('bytes are no JSON, use text, as in base64')
+    if (held instanceof Uint8Array || this[name] instanceof Uint8Array)
+      throw new TypeError('bytes are no JSON, use text, as in base64')
     return held
   }) as string | undefined
 }

@@ -213,7 +213,12 @@ export class Channel {
 
   #start(transfer: OutgoingTransfer): OutgoingTransfer {
     if (this.#out.size < MAX_TRANSFERS) this.#out.set(transfer.id, transfer)
-    else this.#waiting.push(transfer)
+    else {
+      // A link that takes nothing would keep them for as long.
+      for (const waiting of this.#waiting) if (waiting.forgone) waiting.close()
+      this.#waiting = this.#waiting.filter(({ ended }) => !ended)
+      this.#waiting.push(transfer)
+    }
     this.#schedule()
     return transfer
   }

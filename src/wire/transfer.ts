@@ -86,6 +86,11 @@ export class OutgoingTransfer {
     this.#drop()
   }
 
+  /** Given up before anything of it went out: nobody need be told. */
+  get forgone(): boolean {
+    return this.#aborted && !this.#started
+  }
+
   /** Bytes that are here and have not gone out. */
   get waitingBytes(): number {
     return this.#waiting

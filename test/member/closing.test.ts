@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Context, Event } from 'conclave'
+import type { Context, Event, Member } from 'conclave'
 import { until, workspace } from '../support/index.ts'
 import { code, joined, memory, onBoth } from './support.ts'
 
@@ -40,6 +40,45 @@ describe('A13: what was taken is finished', () => {
       await closing
       assert.equal(((await said.next()).value as Event).data, role)
       for (const one of [other, first]) await one.close()
+    }
+  })
+
+  onBoth('who closes in a handler, or after it, waits for all handlers that go on', async (t, place) => {
+    const ways: Record<string, (member: Member) => Promise<unknown>[]> = {
+      twice: (member) => [member.call('close', 'twice'), member.call('close', 'twice')],
+      'after it': (member) => [member.call('close', 'later'), member.call('close', 'later')],
+      'when another has asked and gone': (member) => [member.call('close', 'gone'), member.call('close', 'once')],
+    }
+    for (const [way, begin] of Object.entries(ways)) {
+      const gate = new Gate()
+      const end = new Gate()
+      let worked = false
+      let asked = 0
+      const closings: Promise<boolean>[] = []
+      const closing = (member: Member): void => {
+        closings.push(member.close({ timeoutMs: 2 ** 30 }).then(() => worked))
+        asked++
+      }
+      const methods = {
+        work: () => gate.passed.then(() => (worked = true)),
+        close: async (how: string, { member }: Context): Promise<void> => {
+          if (how === 'later') void end.passed.then(() => closing(member))
+          else closing(member)
+          if (how === 'twice') closing(member)
+          if (how === 'twice' || how === 'once') await Promise.all(closings)
+        },
+      }
+      const member = await joined(t, place, { methods })
+      const calls = [member.call('work'), ...begin(member)]
+      const settled = Promise.allSettled(calls)
+      if (way === 'after it') await Promise.all(calls.slice(1))
+      end.open()
+      await until(() => asked >= 2, 'all to ask')
+      for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+      gate.open()
+      await settled
+      assert.ok((await Promise.all(closings)).every(Boolean), way)
+      await member.closed
     }
   })
 

@@ -212,6 +212,20 @@ describe('a contract', () => {
     await assert.rejects(items.next(), code('INVALID_RESULT'))
   })
 
+  test('what can be awaited as well as iterated is awaited', async (t) => {
+    const query = {
+      // oxlint-disable-next-line unicorn/no-thenable
+      then: (done: (rows: number[]) => void) => done([1, 2]),
+      async *[Symbol.asyncIterator]() {
+        yield 1
+      },
+    }
+    for (const contract of [undefined, defineContract({ methods: { rows: { result: z.array(z.number()) } } })]) {
+      const member = await joined(t, memory(t), { contract, methods: { rows: () => query as never } })
+      assert.deepEqual(await member.with().call('rows'), [1, 2])
+    }
+  })
+
   test('names from afar never reach the prototype', async (t) => {
     const place = memory(t)
     const member = await joined(t, place, { contract, methods })

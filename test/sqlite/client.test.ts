@@ -267,7 +267,8 @@ test('a write that cannot be sent takes no number, fails no neighbour, and is no
   const ring: Record<string, unknown> = {}
   const params = { n: 1 }
   const writes = [c.run('x', ['a']), c.call('p', params), c.run('x', ['b'])]
-  const bytes = [new Uint8Array(2), { bytes: new Uint8Array(2) }, [[Buffer.from('a')]]]
+  const hidden = { toJSON: () => new Uint8Array(2) }
+  const bytes = [new Uint8Array(2), { bytes: new Uint8Array(2) }, [[Buffer.from('a')]], hidden]
   const bad = [...bytes, [1n], { n: 1n }, () => 0, Symbol('s')].map((value) => c.call('p', value))
   params.n = 2
   ring['self'] = ring

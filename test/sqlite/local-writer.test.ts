@@ -268,6 +268,20 @@ test('results: rows of RETURNING, changes, large integers, and a bound', async (
   assert.equal((await client.run<{ n: number }>('SELECT count(*) AS n FROM big')).rows[0]!.n, 3)
 })
 
+test('a procedure, too, is told only the changes of its own statement', async (t) => {
+  const given = procedures({
+    upkeep: (tx) => {
+      tx.prepare('CREATE TABLE big(v)').run()
+      tx.prepare('INSERT INTO big VALUES (1), (2), (3)').run()
+      return ['REINDEX', 'ANALYZE', 'CREATE TABLE other(x)', 'PRAGMA user_version = 1', 'UPDATE big SET v = 4'].map(
+        (sql) => tx.prepare(sql).run().changes,
+      )
+    },
+  })
+  const primary = await serve(t, freshWorkspace(t), { procedures: given })
+  assert.deepEqual(await primary.client().call('upkeep', undefined), [0, 0, 0, 0, 3])
+})
+
 test('a foreign write is noticed', async (t) => {
   const primary = await serve(t, freshWorkspace(t))
   const client = primary.client()

@@ -440,6 +440,19 @@ describe('Channel: close', () => {
   })
 })
 
+describe('Channel: transfers that are given up', () => {
+  it('let go of what waits for a link that takes nothing', () => {
+    const channel = new Channel({ pool: new BatchPool(), write: () => false, schedule: () => {}, onMessage: () => {} })
+    const all = Array.from({ length: 1000 }, (_, n) => {
+      const transfer = channel.open(frameOf({ kind: KIND.REQUEST, number: n }))
+      transfer.push(new Uint8Array(MAX_FRAGMENT_BYTES), false)
+      transfer.abort()
+      return transfer
+    })
+    assert.ok(all.filter(({ ended }) => !ended).length <= MAX_TRANSFERS + 1)
+  })
+})
+
 describe('Channel: a peer that does not keep to the rules', () => {
   const channel = (maxBodyBytes?: number, onTransfer?: (frame: Frame) => FragmentSink): Channel =>
     new Channel({

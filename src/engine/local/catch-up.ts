@@ -9,8 +9,7 @@ import type { Entry } from './event-entry.ts'
 export class CatchUp {
   readonly #ring: ReplayRing<Entry>
   readonly #matches: (entry: Entry) => boolean
-  /** Number of the last event that belongs to it. */
-  readonly through: number
+  #through: number
   #at: number
   #left: number
   /** It goes on in the next turn. */
@@ -27,8 +26,19 @@ export class CatchUp {
     this.#ring = ring
     this.#matches = matches
     this.#at = after
-    this.through = through
+    this.#through = through
     this.#left = left
+  }
+
+  /** Number of the last event that belongs to it. */
+  get through(): number {
+    return this.#through
+  }
+
+  /** One that matches came meanwhile, and the ring has it. */
+  extend(entry: Entry): void {
+    this.#through = entry.seq
+    this.#left++
   }
 
   /** Events to come. */
@@ -39,7 +49,9 @@ export class CatchUp {
   /** @returns how many of those to come the ring has let go since it was asked last */
   lost(): number {
     if (this.#ring.after(this.#at, 0).complete) return 0
-    const held = this.#ring.after(this.#at).entries.filter((entry) => entry.seq <= this.through && this.#matches(entry))
+    const held = this.#ring
+      .after(this.#at)
+      .entries.filter((entry) => entry.seq <= this.#through && this.#matches(entry))
     const lost = this.#left - held.length
     this.#left = held.length
     return lost

@@ -47,7 +47,8 @@ export class Desk {
   /** Where frames go; `undefined` while there is no primary. */
   #sink: FrameSink | undefined
   #ponged = false
-  #waitingForOthers = 0
+  /** Runs whose handlers wait for the others. */
+  readonly #waitingForOthers = new Set<{ readonly over: boolean }>()
   #ref: boolean
   #holds = 0
   #keepAlive: NodeJS.Timeout | undefined
@@ -247,10 +248,11 @@ export class Desk {
   }
 
   /** Until only handlers run that wait for this, or the member has ended. */
-  othersServed(): Promise<void> {
-    this.#waitingForOthers++
+  othersServed(run: { readonly over: boolean }): Promise<void> {
+    this.#waitingForOthers.add(run)
+    const waiting = (): number => [...this.#waitingForOthers].filter(({ over }) => !over).length
     return this.#while(
-      () => this.#dispatcher.running > this.#waitingForOthers,
+      () => this.#dispatcher.running > waiting(),
       () => false,
     )
   }

@@ -123,8 +123,8 @@ export class Door {
         if (port === undefined) throw new ConclaveError('PROTOCOL', 'A member says HELLO first, in one frame.')
         return hub.receivePart(port, frame, grant)
       },
-      onAborted: (head) => {
-        if (port !== undefined) port.arriving.delete(head.number)
+      onAborted: ({ kind, number }) => {
+        if (kind === KIND.REQUEST) port?.arriving.delete(number)
       },
       onWritable: () => {
         if (port !== undefined) hub.writable(port)

@@ -234,9 +234,17 @@ export class EventRouter {
 
   #offer(subscription: HubSubscription, entry: Entry): void {
     subscription.matched++
-    const { port, queue } = subscription
+    const { port, queue, catchUp } = subscription
     if (port === undefined) return
-    const blocked = port.congested || subscription.long !== undefined || subscription.catchUp !== undefined
+    const full = port.congested || subscription.long !== undefined
+    // Only the turns of the loop hold it up, not its reader: it waits in the ring with the others.
+    if (catchUp !== undefined && catchUp.left > 0 && !full && entry.held) {
+      if (queue === undefined || queue.size + queue.unreported.atLeast === 0) {
+        catchUp.extend(entry)
+        return
+      }
+    }
+    const blocked = full || catchUp !== undefined
     // A queue that was emptied over budget still has a loss to tell.
     if (blocked || (queue !== undefined && (queue.size > 0 || queue.unreported.atLeast > 0))) {
       this.#enqueue(subscription, port, entry)
@@ -330,11 +338,13 @@ export class EventRouter {
   }
 
   #pumpOne(subscription: HubSubscription, port: Port): void {
-    const { queue, catchUp } = subscription
+    const { catchUp } = subscription
     if (catchUp !== undefined) {
       if (!this.#catchUp(subscription, catchUp, port)) return
       subscription.catchUp = undefined
     }
+    // It may have begun meanwhile: a logger that is told of a loss may publish.
+    const { queue } = subscription
     while (queue !== undefined && queue.size > 0 && !port.congested && subscription.long === undefined) {
       const entry = queue.shift()!
       if (this.#missed > 0) this.#tellMissed(subscription, port, this.#missed, this.#atLeast, entry.seq - 1)

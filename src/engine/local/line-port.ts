@@ -1,6 +1,5 @@
 import { ConclaveError, type ErrorOnWire } from '../../errors/index.ts'
 import { seqOf } from '../../events/position.ts'
-import type { SubscribeBody } from '../../events/subscriber.ts'
 import { decodeBody, encodeBody, putBody } from '../../rpc/body.ts'
 import type { Connection } from '../../transport/transport.ts'
 import { FLAG, Frame, KIND, TARGET } from '../../wire/frame.ts'
@@ -309,9 +308,9 @@ export class LinePort extends Port {
     if (typeof pattern !== 'string') throw invalidParams('conclave.subscribe needs { pattern }.')
     // Nobody could tell what its events are of.
     if (asked === undefined) return
-    const body = { from: from ?? 'now', maxQueued, overflow } as SubscribeBody
+    const body = encodeBody({ from: from ?? 'now', maxQueued, overflow }, 'The params')
     const frame = this.#frame.set(KIND.SUBSCRIBE, 0, 0, this.#events.begin(asked), 0, 0, 0).withName(pattern)
-    this.#hub.receive(this, frame.withBody(JSON.stringify(body)))
+    this.#hub.receive(this, putBody(frame, body))
   }
 
   #published(frame: Frame): void {

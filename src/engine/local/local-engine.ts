@@ -146,7 +146,7 @@ export class LocalEngine extends DeskEngine implements Engine {
 
   close(options: CloseOptions): Promise<void> {
     this.#closing ??= this.#drain(options)
-    return options.byHandler === true ? this.desk.othersServed() : this.#closing
+    return options.byHandler === undefined ? this.#closing : this.desk.othersServed(options.byHandler)
   }
 
   abort(reason: unknown): void {

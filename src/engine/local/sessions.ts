@@ -25,9 +25,11 @@ export class Sessions {
     clearInterval(this.#timer)
   }
 
+  /** One that comes back has the whole time again to take up what it left. */
   of(memberId: string): Session {
     let session = this.#sessions.get(memberId)
     if (session === undefined) this.#sessions.set(memberId, (session = new Session(memberId)))
+    else if (session.expiresAt !== Infinity) session.expiresAt = this.#options.now() + SESSION_MS
     return session
   }
 

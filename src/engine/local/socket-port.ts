@@ -5,7 +5,7 @@ import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import type { EncodedFrame } from '../../wire/writer.ts'
 import type { Connection } from '../../transport/transport.ts'
-import { BURST_FACTOR, LINK_LINGER_MS } from './limits.ts'
+import { BURST_FACTOR, LINK_LINGER_MS, LONG_FACTOR } from './limits.ts'
 import { Port } from './port.ts'
 import type { Session } from './session.ts'
 import { StallWatch } from './stall-watch.ts'
@@ -32,8 +32,9 @@ export class SocketPort extends Port {
     })
   }
 
+  /** What waits for its reader. Long bodies may be so many times the bound, by themselves. */
   get #unread(): number {
-    return this.queuedBytes + this.longBytes + this.laterBytes
+    return this.queuedBytes + this.laterBytes + this.longBytes / LONG_FACTOR
   }
 
   override isStuck(most: number): boolean {
@@ -44,7 +45,10 @@ export class SocketPort extends Port {
 
   override get longBytes(): number {
     let bytes = 0
-    for (const transfer of this.#transfers) bytes += transfer.waitingBytes
+    for (const transfer of this.#transfers) {
+      if (transfer.ended) this.#transfers.delete(transfer)
+      else if (transfer.head.kind !== KIND.EVENT) bytes += transfer.waitingBytes
+    }
     return bytes
   }
 

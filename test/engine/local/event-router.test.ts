@@ -8,7 +8,9 @@ import { Session } from '../../../src/engine/local/session.ts'
 import { Subscriber, type SubscribeBody } from '../../../src/events/subscriber.ts'
 import { Frame, KIND } from '../../../src/wire/frame.ts'
 import { FrameReader } from '../../../src/wire/reader.ts'
+import type { OutgoingTransfer } from '../../../src/wire/transfer.ts'
 import type { EncodedFrame } from '../../../src/wire/writer.ts'
+import { until } from '../../support/index.ts'
 import { FakePort } from './fakes.ts'
 
 const TERM = 3
@@ -326,4 +328,48 @@ test('a link without room when it subscribes still gets all that the ring holds'
       Array.from({ length: 50 }, (_, i) => i + 1),
     )
   }
+})
+
+test('CATCH_UP_STEP: what comes while a free link catches up waits in the ring too, however much it is', async () => {
+  const events = router()
+  const publisher = new FakePort(1)
+  let number = 0
+  const more = (count: number): void => {
+    while (count-- > 0) publish(events, publisher, ++number)
+  }
+  more(2 * CATCH_UP_STEP)
+  const port = new FakePort(2)
+  subscribe(events, port, 1, 'x', { from: 'earliest', maxQueued: 1, overflow: 'disconnect' })
+  for (let turn = 0; turn < 4; turn++) {
+    more(CATCH_UP_STEP / 2)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await until(() => events.finish(port), 'all to be sent')
+  const seen = port.take().filter(({ kind }) => kind === KIND.EVENT)
+  assert.deepEqual(
+    seen.map(({ c }) => c),
+    Array.from({ length: number }, (_, i) => i + 1),
+  )
+})
+
+test('an event that is published by the delivery of the last past one follows it', () => {
+  const events = router()
+  const publisher = new FakePort(1)
+  for (let n = 1; n <= 3; n++) publish(events, publisher, n)
+  class Publishing extends FakePort {
+    override send(frame: Frame): OutgoingTransfer | undefined {
+      const last = frame.kind === KIND.EVENT && frame.c === 3
+      const out = super.send(frame)
+      if (last) publish(events, publisher, 4)
+      return out
+    }
+  }
+  const port = new Publishing(2)
+  subscribe(events, port, 1, 'x', { from: 'earliest' })
+  const seen = port.take().filter(({ kind }) => kind === KIND.EVENT)
+  assert.deepEqual(
+    seen.map(({ c }) => c),
+    [1, 2, 3, 4],
+  )
+  assert.equal(events.finish(port), true)
 })

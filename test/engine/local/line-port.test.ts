@@ -627,12 +627,17 @@ describe('JSON lines: patience', () => {
     for (const [method, params] of [
       ['m', deep],
       ['conclave.publish', `{"topic":"x","data":${deep}}`],
+      ['conclave.subscribe', `{"pattern":"x","from":${deep}}`],
     ]) {
       connection.text = ''
       connection.say(`{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}\n`)
       await until(() => connection.text.endsWith('\n'), 'the refusal')
       assert.equal((JSON.parse(connection.text) as Line).error?.code, -32602, method)
     }
+    connection.text = ''
+    connection.say('{"jsonrpc":"2.0","id":2,"method":"conclave.unsubscribe","params":{"subscription":1}}\n')
+    await until(() => connection.text.endsWith('\n'), 'the answer')
+    assert.equal((JSON.parse(connection.text) as Line).error?.code, -32602, 'none has begun')
   })
 
   test('MAX_HELD_ANSWERS: what waits in unfinished batches is bounded', async (t) => {

@@ -173,16 +173,32 @@ export function streamSuite(name: string, makeWorld: () => LocalWorld): void {
     })
 
     suite(`one member serves ${MAX_STREAMS} streams, and refuses one more`, async (b) => {
+      let ran = 0
+      let release!: () => void
+      const released = new Promise<void>((resolve) => (release = resolve))
       const hang = offer('hang', async function* () {
+        ran++
         yield 1
-        await new Promise(() => {})
+        await released
       })
       const all = await b.members(2, () => ({ offers: [hang] }))
       const open = upTo(MAX_STREAMS).map(() => b.stream(all[1]!, 'hang'))
       for (const one of open) await one.next()
       const refused = b.stream(all[1]!, 'hang')
       await assert.rejects(refused.next(), code('OVERLOADED', { outcome: 'not-committed' }))
+      assert.equal(ran, MAX_STREAMS, 'what it would have opened stays closed')
       for (const one of open) one.cancel()
+      // Each leaves its place to another when its handler ends.
+      release()
+      await until(async () => {
+        const again = b.stream(all[1]!, 'hang')
+        const began = await again.next().then(
+          () => true,
+          () => false,
+        )
+        again.cancel()
+        return began
+      }, 'a place')
     })
 
     suite('an idempotent one starts again elsewhere when its callee dies, with the next attempt', async (b) => {
