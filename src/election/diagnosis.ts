@@ -125,7 +125,7 @@ function unreachable({ label }: Workspace, primary: Announcement): ConclaveError
 }
 
 function remote({ label }: Workspace, primary: Announcement): ConclaveError {
-  const text = `The primary of ${label} runs on another machine or virtual machine: ${primary.host}, ${describe(primary)}. Sockets do not reach there. Use a folder of this machine's own, or join over NATS.`
+  const text = `The primary of ${label} runs on another machine or virtual machine: ${primary.host}, ${describe(primary)}. Sockets do not reach there. Use a folder of this machine's own.`
   return failure('REMOTE_PRIMARY', text, primary)
 }
 

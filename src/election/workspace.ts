@@ -191,6 +191,6 @@ function fileSystemWarnings(platform: Platform, folder: string): ConclaveError[]
     const text = `${folder} lies on a file system we do not know (${type}). If several machines or virtual machines share it, each may elect a primary of its own.`
     return [new ConclaveError('LOCK_UNRELIABLE', text, { data: { type } })]
   }
-  const text = `${folder} lies on a network file system (${type}), where two machines could hold the lock at once. Use a folder on a local disk, or join over NATS.`
+  const text = `${folder} lies on a network file system (${type}), where two machines could hold the lock at once. Use a folder on a local disk.`
   throw new ConclaveError('LOCK_UNRELIABLE', text, { data: { type } })
 }

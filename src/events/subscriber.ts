@@ -114,6 +114,13 @@ export class Subscriber {
     return this.#subscriptions.size
   }
 
+  /** Subscriptions that were asked for and are not answered. */
+  get waiting(): number {
+    let waiting = 0
+    for (const { started } of this.#subscriptions.values()) if (!started) waiting++
+    return waiting
+  }
+
   /** @throws `INVALID_OPTION`, `OVERLOADED`, or what the member was closed with */
   subscribe<Out>(
     request: SubscriptionRequest,

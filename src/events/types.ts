@@ -10,7 +10,7 @@ export interface Event<T extends string = string, D = unknown> {
   /** The election its primary won. */
   readonly term: number
   readonly publisher: MemberRef
-  /** When the switchboard had it: milliseconds since 1970 by that machine's clock. For display. */
+  /** When it was published: milliseconds since 1970 by its publisher's clock. For display. */
   readonly time: number
   /** Its publisher marked the data: don't log or show it. `conclave tail` doesn't. */
   readonly sensitive: boolean
@@ -33,7 +33,8 @@ export interface PublishOptions {
 export interface SubscribeOptions {
   /**
    * Where to begin. `now` (default); `earliest`: all the switchboard still holds (10,000 events, 16 MiB); the events
-   * after a seq; the last so many. What is asked for and no longer held shows in the first event's `missed`.
+   * after a seq; the last so many. What is asked for and no longer held shows in the first event's `missed`. They come at
+   * the pace of the link, not of their reader: one that awaits something between them needs a `maxQueued` that holds them.
    */
   readonly from?: 'now' | 'earliest' | { readonly after: number } | { readonly last: number } | undefined
   /** Events that may wait for this subscriber. Default 1000; 8 MiB besides. */

@@ -61,7 +61,10 @@ export interface JoinOptions<C, M, W> {
   readonly contract?: C | undefined
   /** Offered before anyone can call. A handler that needs the member uses `ctx.member`. */
   readonly methods?: Given<C, M, Handlers<C>> | undefined
-  /** Runs in whoever is primary, before it serves; what it returns ends it, before the next one starts. */
+  /**
+   * Runs in whoever is primary, before it serves; what it returns ends it, before the next one starts. It has 5 s for that
+   * (`timeoutMs` of `close()`, else `limits.drainMs`): the next one starts then, whatever still runs here.
+   */
   readonly whilePrimary?: Start<{ readonly member: Member<Given<C, Open, C>>; readonly term: number }> | undefined
   /** One SQLite database for all members: `member.db`. Written by the primary only; needs node:sqlite. */
   readonly database?: DatabaseOptions<Given<C, W, WriteHandlers<C>>> | undefined

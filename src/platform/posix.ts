@@ -23,10 +23,7 @@ const MAX_SOCKET_PATH_BYTES = process.platform === 'darwin' ? 103 : 107
 /** Linux and macOS. @throws `UNSUPPORTED` elsewhere or without a binary of the addon, `SETUID_REFUSED` */
 export function posixPlatform(): Platform {
   if (process.geteuid === undefined || process.getuid === undefined || process.platform === 'win32') {
-    throw new ConclaveError(
-      'UNSUPPORTED',
-      'conclave does not run on Windows yet: use it inside WSL, or join over NATS.',
-    )
+    throw new ConclaveError('UNSUPPORTED', 'conclave does not run on Windows yet: use it inside WSL.')
   }
   const euid = process.geteuid()
   refuseSetuid(process.getuid(), euid)
@@ -253,7 +250,7 @@ function lockRefused(path: string, why: Exclude<LockRefusal, 'BUSY'>, cause?: un
     case 'UNRELIABLE':
       return new ConclaveError(
         'LOCK_UNRELIABLE',
-        `The file system of ${path} does not keep locks apart (flock): move the folder to a local disk, or join over NATS.`,
+        `The file system of ${path} does not keep locks apart (flock): move the folder to a local disk.`,
         { cause, data: { path } },
       )
   }

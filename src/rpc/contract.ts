@@ -10,7 +10,7 @@ export interface MethodSpec {
   readonly yields?: Schema | undefined
   /** Who answers: the primary (default), or any member that offers the method, others before the primary. */
   readonly to?: 'primary' | 'any' | undefined
-  /** True: a call whose answer was lost with the primary or the callee is repeated. Default false: `CALLEE_LOST`, `PRIMARY_LOST`. */
+  /** True: a call whose answer was lost with the primary or the callee is repeated. Default false: `CALLEE_LOST`, `DISCONNECTED`. */
   readonly idempotent?: boolean | undefined
   /** Default deadline of a call, in milliseconds: 30,000 unless set. */
   readonly timeoutMs?: number | undefined
@@ -24,7 +24,7 @@ export interface MethodSpec {
 export interface EventSpec {
   /** Checked where the event is published. */
   readonly data: Schema
-  /** Kept in the workspace's log for consumers that come back. Default false. */
+  /** Without effect in this version, which keeps no log: consumers that come back get what the switchboard still holds. */
   readonly durable?: boolean | undefined
   /**
    * True: the data is a secret. It goes to subscribers as always, with `event.sensitive`; `conclave tail` shows

@@ -35,7 +35,7 @@ export interface NotifyOptions {
 }
 
 export interface OfferOptions {
-  /** Where calls without a `to` of their own go. Default `primary`. */
+  /** Where calls without a `to` of their own go. Default: as the method's contract says, else `primary`. */
   readonly to?: 'primary' | 'any' | undefined
   /** Calls that run at once in this member; the rest waits at the switchboard. Default: no bound but the link's. */
   readonly concurrency?: number | undefined

@@ -10,6 +10,10 @@ interface Token {
 
 const CLOSING: Readonly<Record<string, string>> = { "'": "'", '"': '"', '`': '`', '[': ']' }
 
+const VARIABLE: ReadonlySet<string> = new Set(['$', '@', ':', '#'])
+/** What ends the brackets of a variable. */
+const TCL_END = /[)\t\n\v\f\r ]/
+
 function* tokensOf(sql: string): Generator<Token, void, undefined> {
   let at = 0
   while (at < sql.length) {
@@ -31,6 +35,9 @@ function* tokensOf(sql: string): Generator<Token, void, undefined> {
       // A doubled quote stands for itself; brackets know no such thing.
       while (closing !== ']' && sql[at] === closing) at = endOf(sql, closing, at + 1)
       yield { kind: 'quoted', start, end: at }
+    } else if (VARIABLE.has(sign)) {
+      at = endOfVariable(sql, at)
+      yield { kind: 'quoted', start, end: at }
     } else if (isWord(sql.charCodeAt(at))) {
       do at++
       while (at < sql.length && isWord(sql.charCodeAt(at)))
@@ -40,6 +47,21 @@ function* tokensOf(sql: string): Generator<Token, void, undefined> {
       yield { kind: 'sign', start, end: at }
     }
   }
+}
+
+/** `:a`, `@a`, `$a`, and Tcl's `$a::b(c)`, whose brackets hold anything but space. */
+function endOfVariable(sql: string, start: number): number {
+  let at = start + 1
+  for (let named = false; at < sql.length; at++) {
+    if (isWord(sql.charCodeAt(at))) named = true
+    else if (sql[at] === '(' && named) {
+      do at++
+      while (at < sql.length && !TCL_END.test(sql[at]!))
+      return sql[at] === ')' ? at + 1 : at
+    } else if (sql[at] === ':' && sql[at + 1] === ':') at++
+    else break
+  }
+  return at
 }
 
 /** What SQLite takes for space, a byte order mark included. */
@@ -91,7 +113,7 @@ export function statementsOf(sql: string): string[] {
 }
 
 function isTrigger([verb, second, third]: readonly string[]): boolean {
-  return verb === 'CREATE' && (second === 'TRIGGER' || third === 'TRIGGER')
+  return verb === 'CREATE' && (second === 'TEMP' || second === 'TEMPORARY' ? third : second) === 'TRIGGER'
 }
 
 /** The first words and signs of a statement, words in capitals, without space and comments. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { standAgain, Undo } from '../../src/election/index.ts'
+import { standAgain } from '../../src/election/index.ts'
 import { memoryWorkspace, sit } from './support.ts'
 
 describe('A7 a candidate that fails between lock and serving', () => {
@@ -12,30 +12,10 @@ describe('A7 a candidate that fails between lock and serving', () => {
     )
   })
 
-  it('undoes in reverse order, all of it, once', () => {
-    const done: string[] = []
-    const undo = new Undo()
-    undo.add(() => done.push('lock'))
-    undo.add(() => {
-      done.push('database')
-      throw new Error('busy')
-    })
-    undo.add(() => done.push('listener'))
-    assert.match(String(undo.run()), /busy/)
-    assert.deepEqual(done, ['listener', 'database', 'lock'])
-    assert.deepEqual(undo.run(), [])
-    undo.add(() => done.push('never'))
-    undo.keep()
-    assert.deepEqual(undo.run(), [])
-    assert.equal(done.length, 3)
-  })
-
   it('leaves the seat to the next, whose term is higher', () => {
     const workspace = memoryWorkspace()
     const seat = sit(workspace)
-    const undo = new Undo()
-    undo.add(() => seat.release())
-    undo.run()
+    seat.release()
     assert(sit(workspace).term > seat.term)
   })
 })

@@ -158,3 +158,13 @@ test('refused by the switchboard, closed before it began, closed with the member
   assert.equal(await open.queue.next(), undefined)
   assert.throws(() => subscribe(), error)
 })
+
+test('B2: a subscription is waited for until the switchboard has answered', () => {
+  const { subscriber, sink, subscribe, subscribed } = bench()
+  subscriber.attach(sink, 1)
+  const { id } = subscribe()
+  subscribe()
+  assert.equal(subscriber.waiting, 2)
+  subscribed(id, 0)
+  assert.equal(subscriber.waiting, 1)
+})

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readFileSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import type { Context, Event, Member } from 'conclave'
 import { until, workspace } from '../support/index.ts'
@@ -193,6 +195,63 @@ describe('A13: what was taken is finished', () => {
     assert.deepEqual(log, ['a begins'])
     gate.open()
     await until(() => second.role === 'primary', 'the successor')
+    assert.deepEqual(log.slice(0, 3), ['a begins', 'a ended', 'b begins'])
+  })
+
+  test('A7: so does that of one who is aborted while it closes; the announcement says that it serves no more', async (t) => {
+    const folder = workspace(t)
+    const log: string[] = []
+    const gate = new Gate()
+    let ending = false
+    const duty = (name: string) => ({
+      whilePrimary: () => {
+        log.push(`${name} begins`)
+        return async () => {
+          ending = true
+          await gate.passed
+          log.push(`${name} ended`)
+        }
+      },
+    })
+    const first = await joined(t, folder, duty('a'))
+    const second = await joined(t, folder, duty('b'))
+    void first.close({ timeoutMs: 2 ** 30 })
+    await until(() => ending, 'the work to be told')
+    first.abort()
+    await until(() => second.primary === undefined, 'the loss')
+    const announced = (): string => readFileSync(join(folder, '.conclave', 'primary.json'), 'utf8')
+    await until(() => /"state": ?"closing"/.test(announced()), 'who comes to be told to wait')
+    assert.deepEqual(log, ['a begins'])
+    gate.open()
+    await until(() => second.role === 'primary', 'the successor')
+    assert.deepEqual(log.slice(0, 3), ['a begins', 'a ended', 'b begins'])
+  })
+
+  test('A7: so does that of one whose database is lost while it hands over', async (t) => {
+    const folder = workspace(t)
+    const log: string[] = []
+    const gate = new Gate()
+    let ending = false
+    const duty = (name: string) => ({
+      database: { ...TABLE, file: 'x.db' },
+      whilePrimary: () => {
+        log.push(`${name} begins`)
+        return async () => {
+          ending = true
+          await gate.passed
+          log.push(`${name} ended`)
+        }
+      },
+    })
+    const first = await joined(t, folder, duty('a'))
+    const second = await joined(t, folder, duty('b'))
+    void first.close({ timeoutMs: 2 ** 30 })
+    await until(() => ending, 'the work to be told')
+    for (const end of ['', '-wal', '-shm']) renameSync(join(folder, `x.db${end}`), join(folder, `y.db${end}`))
+    await until(() => second.primary === undefined, 'the loss')
+    assert.deepEqual(log, ['a begins'])
+    gate.open()
+    await until(() => log.includes('b begins'), 'the successor')
     assert.deepEqual(log.slice(0, 3), ['a begins', 'a ended', 'b begins'])
   })
 })

@@ -10,7 +10,21 @@ const SHORT = 300
 
 /** All of what a process published and awaited arrives, though it exits at once. */
 async function lastWords(t: TestContext, role: 'primary' | 'secondary', kill = false): Promise<void> {
-  const count = kill ? SHORT : COUNT
+  await published(t, role, { count: kill ? SHORT : COUNT, kill })
+}
+
+interface Words {
+  readonly count: number
+  /** Of each. */
+  readonly bytes?: number
+  readonly kill?: boolean
+}
+
+async function published(
+  t: TestContext,
+  role: 'primary' | 'secondary',
+  { count, bytes, kill = false }: Words,
+): Promise<void> {
   const folder = workspace(t)
   const program = role === 'primary' ? await member(t, folder) : undefined
   const observer = await own(t, folder, { primary: role === 'primary' ? 'never' : 'may' })
@@ -18,11 +32,11 @@ async function lastWords(t: TestContext, role: 'primary' | 'secondary', kill = f
   assert.equal(speaker.role, role)
   const events = observer.subscribe('last', { maxQueued: COUNT })
   await events.ready
-  speaker.send({ last: count, ...(kill ? { kill } : {}) })
+  speaker.send({ last: count, bytes, ...(kill ? { kill } : {}) })
   assert.deepEqual(await speaker.exit, kill ? { code: null, signal: 'SIGKILL' } : { code: 0, signal: null })
   for (let i = 0; i < count; i++) {
     const { data, missed } = (await events.next()).value as Event
-    assert.deepEqual([data, missed], [i, 0])
+    assert.deepEqual([Number(data), missed], [i, 0])
   }
   observer.abort()
 }
@@ -34,6 +48,15 @@ describe('process.exit() right after an awaited publish', () => {
 
   test('B12, F4: nor on the primary, for subscribers that keep up, many times', async (t) => {
     for (let round = 0; round < 8; round++) await lastWords(t, 'primary')
+  })
+
+  test('B12: nor what is more than the kernel takes at once, many events or one', async (t) => {
+    for (const words of [
+      { count: 400, bytes: 2_000 },
+      { count: 1, bytes: 1_000_000 },
+    ]) {
+      for (const role of ['primary', 'secondary'] as const) await published(t, role, words)
+    }
   })
 
   for (const role of ['primary', 'secondary'] as const) {

@@ -19,6 +19,8 @@ interface Command {
   readonly inspect?: true
   readonly block?: number
   readonly last?: number
+  /** Of each of the last. */
+  readonly bytes?: number
   readonly kill?: true
   readonly close?: true
 }
@@ -135,7 +137,8 @@ for await (const command of commands<Command>()) {
   else if (command.last !== undefined) {
     // Rule B12: what was awaited is out, however the process ends next.
     const last: Promise<number>[] = []
-    for (let i = 0; i < command.last; i++) last.push(member.publish('last', i))
+    for (let i = 0; i < command.last; i++)
+      last.push(member.publish('last', command.bytes === undefined ? i : String(i).padEnd(command.bytes)))
     await Promise.all(last)
     if (command.kill) process.kill(process.pid, 'SIGKILL')
     process.exit(0)

@@ -54,6 +54,8 @@ export const HEARTBEAT_MS = 5_000
 export const FAILOVER_TIMEOUT_MS = 15_000
 /** How long `shutdown` waits for requests that run. Option `drainMs`. */
 export const DRAIN_MS = 5_000
+/** How long answers that `shutdown` waited for may take to their callers, before connections end. */
+export const LEAVE_MS = 50
 /** How long the last events may take to leave after `shutdown`, the notice among them. Option `lingerMs`. */
 export const LINGER_MS = 1_000
 

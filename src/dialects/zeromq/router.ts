@@ -1,7 +1,8 @@
 import { Buffer, isUtf8 } from 'node:buffer'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Router } from 'zeromq'
 import { asError, ConclaveError } from '../../errors/index.ts'
-import { oneTurn } from '../../election/wait.ts'
+import { LEAVE_MS } from './limits.ts'
 import type { Methods, Request } from './methods.ts'
 import { WaterMark } from './water-mark.ts'
 
@@ -78,8 +79,8 @@ export class Answering {
           resolve()
         }
       })
-      // The last answers are sent in this turn.
-      await oneTurn()
+      // The last answers are sent in this turn. A caller's libzmq drops with the connection what it has not handed over.
+      await sleep(LEAVE_MS)
     }
     this.#abort.abort(new ConclaveError('CLOSED', 'The bus ends.'))
   }

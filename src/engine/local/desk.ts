@@ -1,5 +1,5 @@
 import { ConclaveError, errorFromWire } from '../../errors/index.ts'
-import type { Verb } from '../../election/index.ts'
+import { oneTurn, type Verb } from '../../election/index.ts'
 import { Publisher } from '../../events/publisher.ts'
 import { Subscriber, type ActiveSubscription, type SubscriptionRequest } from '../../events/subscriber.ts'
 import type { Event } from '../../events/types.ts'
@@ -79,7 +79,7 @@ export class Desk {
 
   /** An answer of the switchboard is due. */
   get outstanding(): boolean {
-    return this.#caller.inFlight > 0 || this.#publisher.unacked > 0
+    return this.#caller.inFlight > 0 || this.#publisher.unacked > 0 || this.#subscriber.waiting > 0
   }
 
   /** Something was asked for, and has not ended, that keeps the process alive. */
@@ -371,6 +371,8 @@ export class Desk {
     while (waiting() && this.#sink !== undefined && !isOver()) {
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
+    // What came while the loop was busy is read before the time counts (rule B1).
+    if (waiting() && this.#sink !== undefined) await oneTurn()
   }
 
   /** Pending work keeps the process alive even when the member does not. @returns how to let go */

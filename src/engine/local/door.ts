@@ -63,8 +63,12 @@ export class Door {
     if (!this.#alive) connection.unref()
     const stranger: Stranger = { connection, timer: undefined }
     stranger.timer = setTimeout(() => {
-      this.counters.silent++
-      this.#turnAway(stranger)
+      // A turn of the loop later: what came while we were busy is read before the timer counts (rule B1).
+      setImmediate(() => {
+        if (!this.#strangers.has(stranger)) return
+        this.counters.silent++
+        this.#turnAway(stranger)
+      })
     }, this.#options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS)
     stranger.timer.unref()
     this.#strangers.add(stranger)

@@ -11,6 +11,7 @@ import { NameCache } from '../../wire/names.ts'
 import { CatchUp, matching } from './catch-up.ts'
 import { leaveSlab, type Entry } from './event-entry.ts'
 import type { EventCounters, EventRouterOptions, HubSubscription } from './event-types.ts'
+import { sendFromPlace } from './long-event.ts'
 import { CATCH_UP_STEP, MAX_HUB_BYTES, MAX_LINK_SUBSCRIPTIONS } from './limits.ts'
 import { MEMBER_STATE, type Port } from './port.ts'
 import type { Session } from './session.ts'
@@ -237,16 +238,15 @@ export class EventRouter {
     const { port, queue, catchUp } = subscription
     if (port === undefined) return
     const full = port.congested || subscription.long !== undefined
+    const empty = queue === undefined || queue.size + queue.unreported.atLeast === 0
     // Only the turns of the loop hold it up, not its reader: it waits in the ring with the others.
-    if (catchUp !== undefined && catchUp.left > 0 && !full && entry.held) {
-      if (queue === undefined || queue.size + queue.unreported.atLeast === 0) {
-        catchUp.extend(entry)
-        return
-      }
+    if (catchUp !== undefined && catchUp.left > 0 && !full && empty && entry.held) {
+      catchUp.extend(entry)
+      return
     }
     const blocked = full || catchUp !== undefined
     // A queue that was emptied over budget still has a loss to tell.
-    if (blocked || (queue !== undefined && (queue.size > 0 || queue.unreported.atLeast > 0))) {
+    if (blocked || !empty) {
       this.#enqueue(subscription, port, entry)
       if (!blocked && subscription.port === port) this.#pumpOne(subscription, port)
     } else this.#send(subscription, port, entry)
@@ -255,15 +255,15 @@ export class EventRouter {
   #send(subscription: HubSubscription, port: Port, entry: Entry): void {
     if (!this.#options.isHere(entry.publisherSlot)) this.#name(port, entry)
     this.counters.delivered++
-    const { bodyBytes } = entry
-    if (bodyBytes <= MAX_FRAGMENT_BYTES && port.sendEncoded(entry, subscription.id)) return
+    const long = entry.bodyBytes > MAX_FRAGMENT_BYTES
+    if (!long && port.sendEncoded(entry, subscription.id)) return
     const frame = this.#frame
     frame.set(KIND.EVENT, entry.flags, entry.publisherSlot, subscription.id, entry.seq, entry.number, entry.time)
     frame.nameText = entry.topic
     frame.bytes = entry.chunk
-    frame.bodyStart = entry.end - bodyBytes
+    frame.bodyStart = entry.end - entry.bodyBytes
     frame.bodyEnd = entry.end
-    const transfer = port.send(frame)
+    const transfer = long && port.takesParts ? sendFromPlace(port, frame) : port.send(frame)
     if (transfer === undefined || transfer.ended) return
     subscription.long = transfer
     // It is not delivered before its last fragment is.

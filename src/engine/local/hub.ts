@@ -13,6 +13,7 @@ import type { Directory } from './routes.ts'
 import { EventRouter } from './event-router.ts'
 import type { FlushScheduler } from './flush.ts'
 import { GRACE_MS, MAX_LINK_BYTES, MAX_LINKS, MAX_OFFERS, MAX_WAITING_BYTES, MAX_WAITING_CALLS } from './limits.ts'
+import { Grace } from './grace.ts'
 import { LocalPort } from './local-port.ts'
 import { MEMBER_STATE, type Port } from './port.ts'
 import { peersOf, portsOf, prefixed } from './query.ts'
@@ -71,7 +72,7 @@ export class Hub {
   readonly #byId = new Map<string, Port>()
   readonly #sessions: Sessions
   readonly #expected: Set<string> | undefined
-  readonly #graceUntil: number
+  readonly #grace: Grace
   readonly #frame = new Frame()
   #queries: { readonly port: Port; readonly frame: Frame }[] = []
   #queryBytes = 0
@@ -80,17 +81,14 @@ export class Hub {
   #draining = false
   /** Nothing new is taken from the primary's own member either. */
   #localDone = false
-  #graceTimer: NodeJS.Timeout | undefined
 
   constructor(options: HubOptions) {
     this.#options = options
     this.term = options.term
     const { limits } = options
     this.#expected = options.expected === undefined ? undefined : new Set(options.expected)
-    const grace = options.succeeds && this.#expected?.size !== 0 ? (limits['graceMs'] ?? GRACE_MS) : 0
-    this.#graceUntil = options.now() + grace
-    if (grace > 0) this.#graceTimer = setTimeout(() => this.#settled(), grace)
-    this.#graceTimer?.unref()
+    this.#grace = new Grace(options.now, () => this.#settled())
+    this.beginGrace()
     this.#sessions = new Sessions({
       now: options.now,
       isHere: (id) => this.#byId.has(id),
@@ -129,10 +127,19 @@ export class Hub {
     return this.#ports.get(slot)?.ref
   }
 
+  /** Members of the last term are waited for from now on: once more when they can connect. */
+  beginGrace(): void {
+    const { succeeds, limits } = this.#options
+    if (succeeds && this.#expected?.size !== 0) this.#grace.begin(limits['graceMs'] ?? GRACE_MS)
+  }
+
   /** The primary's own member. */
   attachLocal(deliver: (frame: Frame) => void): LocalPort {
     const { primary } = this.#options
-    const port = new LocalPort(this.#nextSlot++, primary, this.#sessions.of(primary.id), deliver, this.#options.flush)
+    const port = new LocalPort(this.#nextSlot++, primary, this.#sessions.of(primary.id), deliver, {
+      flush: this.#options.flush,
+      links: () => this.links(),
+    })
     this.#local = port
     this.#add(port)
     this.events.announce(port, '$primary.changed', primary)
@@ -315,6 +322,7 @@ export class Hub {
 
   /** Tells each member to which nothing more is due that it has had all events of this term. */
   endTerm(): void {
+    this.#local?.acknowledgeNow()
     for (const port of this.#byId.values()) {
       if (!this.events.finish(port)) continue
       port.send(this.#frame.set(KIND.TERM_END, 0, 0, 0, 0, this.events.lastNumber, 0))
@@ -330,7 +338,7 @@ export class Hub {
   close(): void {
     this.#draining = true
     this.#local?.end()
-    clearTimeout(this.#graceTimer)
+    this.#grace.stop()
     this.#sessions.close()
   }
 
@@ -365,7 +373,7 @@ export class Hub {
 
   /** A member pings behind its offers: what it has is known from then on (rule B14). */
   #isBack(port: Port): void {
-    if (this.#expected?.delete(port.ref.id) === true && this.#expected.size === 0) this.#settled()
+    if (this.#expected?.delete(port.ref.id) === true && this.#expected.size === 0) this.#grace.end()
   }
 
   /** After the goodbye only what was counted as taken is taken. */
@@ -428,7 +436,7 @@ export class Hub {
 
   #query(port: Port, frame: Frame): void {
     const inspects = frame.name === 'inspect'
-    const waits = !inspects && !this.#draining && this.#settling()
+    const waits = !inspects && !this.#draining && this.#grace.lasts
     const bytes = frame.bodyBytes()
     if (waits && this.#queries.length < MAX_WAITING_CALLS && this.#queryBytes + bytes <= MAX_WAITING_BYTES) {
       this.#queries.push({ port, frame: frame.clone() })
@@ -457,13 +465,7 @@ export class Hub {
     for (const { port, frame } of this.#queries.splice(0)) if (!port.closed) this.#query(port, frame)
   }
 
-  #settling(): boolean {
-    return this.#graceTimer !== undefined && this.#options.now() < this.#graceUntil
-  }
-
   #settled(): void {
-    clearTimeout(this.#graceTimer)
-    this.#graceTimer = undefined
     this.calls.retryWaiting()
     this.#answerQueries()
   }
@@ -476,7 +478,7 @@ export class Hub {
       byName: (name) => [...this.#byId.values()].filter((port) => port.ref.name === name),
       members: () => this.#byId.values(),
       now: this.#options.now,
-      settling: () => this.#settling(),
+      settling: () => this.#grace.lasts,
     }
   }
 }

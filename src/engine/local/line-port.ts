@@ -195,7 +195,10 @@ export class LinePort extends Port {
   halfClosed(): void {
     if (this.#over) return
     this.#halfClosed = true
-    this.#ending = setTimeout(() => this.end(), this.#patience.lingerMs).unref()
+    // A turn of the loop later: what came while we were busy is read, and answered, before the timer counts (rule B1).
+    this.#ending = setTimeout(() => {
+      setImmediate(() => setImmediate(() => this.#over || this.end()))
+    }, this.#patience.lingerMs).unref()
     this.#endWhenAnswered()
   }
 

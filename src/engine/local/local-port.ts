@@ -4,8 +4,15 @@ import { Frame, KIND } from '../../wire/frame.ts'
 import type { MemberRef } from '../../wire/peers.ts'
 import type { OutgoingTransfer } from '../../wire/transfer.ts'
 import type { FlushScheduler } from './flush.ts'
+import { EXIT_PATIENCE_MS } from './limits.ts'
 import { Port } from './port.ts'
 import type { Session } from './session.ts'
+
+interface LocalPortOptions {
+  readonly flush: Pick<FlushScheduler, 'afterFlush'>
+  /** To the other members. */
+  readonly links: () => readonly Port[]
+}
 
 const ANSWERS: ReadonlySet<number> = new Set([KIND.RESPONSE, KIND.FAILURE, KIND.TAKEN, KIND.PUBLISHED])
 
@@ -22,7 +29,10 @@ export class LocalPort extends Port {
   #answers = 0
   #later: Frame[] = []
   #turnMarked = false
-  readonly #flush: Pick<FlushScheduler, 'afterFlush'>
+  readonly #options: LocalPortOptions
+  /** Links that kept up when the first of what is not acknowledged was taken, and until when they are waited for. */
+  #keptUp: readonly Port[] = []
+  #until = 0
   /** Publishes that were taken and are not yet with the kernel, as runs: PUBLISHED has the same form. */
   #taken: { readonly publish: number; readonly event: number; count: number }[] = []
 
@@ -32,11 +42,11 @@ export class LocalPort extends Port {
     ref: MemberRef,
     session: Session,
     deliver: (frame: Frame) => void,
-    flush: Pick<FlushScheduler, 'afterFlush'>,
+    options: LocalPortOptions,
   ) {
     super(slot, ref, session)
     this.#deliver = deliver
-    this.#flush = flush
+    this.#options = options
   }
 
   override send(frame: Frame): OutgoingTransfer | undefined {
@@ -56,7 +66,11 @@ export class LocalPort extends Port {
   override acknowledge(publish: number, event: number): void {
     const run = this.#taken.at(-1)
     if (run !== undefined && publish === run.publish + run.count && event === run.event + run.count) run.count++
-    else if (this.#taken.push({ publish, event, count: 1 }) === 1) this.#flush.afterFlush(this.#published)
+    else if (this.#taken.push({ publish, event, count: 1 }) === 1) {
+      this.#keptUp = this.#options.links().filter((port) => !port.congested)
+      this.#until = performance.now() + EXIT_PATIENCE_MS
+      this.#options.flush.afterFlush(this.#published)
+    }
   }
 
   override open(): OutgoingTransfer {
@@ -74,7 +88,20 @@ export class LocalPort extends Port {
     this.end()
   }
 
+  /** The term ends in order: what was taken is acknowledged now. */
+  acknowledgeNow(): void {
+    this.#until = 0
+    this.#published()
+  }
+
   readonly #published = (): void => {
+    // A link that kept up gets all of it before this process may exit; one that stopped meanwhile holds nobody up for long.
+    const waits = this.#keptUp.some((port) => !port.closed && (port.congested || port.backlog.size > 0))
+    if (waits && !this.closed && performance.now() < this.#until) {
+      setTimeout(this.#published, 1)
+      return
+    }
+    this.#keptUp = []
     for (const { publish, event, count } of this.#taken.splice(0)) {
       this.send(new Frame().set(KIND.PUBLISHED, 0, 0, count, event, publish, 0))
     }

@@ -7,6 +7,8 @@ export class PrimaryWork {
   readonly #start: StartWork | undefined
   readonly #onError: (error: unknown) => void
   #running: Promise<StopWork | undefined> | undefined
+  /** Ends that are under way: whoever asks later waits for them, too. */
+  readonly #endings = new Set<Promise<void>>()
 
   constructor(start: StartWork | undefined, onError: (error: unknown) => void) {
     this.#start = start
@@ -22,13 +24,22 @@ export class PrimaryWork {
   }
 
   get running(): boolean {
-    return this.#running !== undefined
+    return this.#running !== undefined || this.#endings.size > 0
   }
 
-  /** Waits for a start that is under way. Idempotent; a failure is told, never thrown. */
+  /** Waits for a start that is under way, and for an end that is. A failure is told, never thrown. */
   async stop(): Promise<void> {
     const running = this.#running
     this.#running = undefined
+    if (running !== undefined) {
+      const ending = this.#end(running)
+      this.#endings.add(ending)
+      void ending.then(() => this.#endings.delete(ending))
+    }
+    await Promise.all(this.#endings)
+  }
+
+  async #end(running: Promise<StopWork | undefined>): Promise<void> {
     try {
       const stop = await running
       await stop?.()

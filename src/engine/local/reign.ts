@@ -56,6 +56,8 @@ export class Reign {
   #listener: Listener | undefined
   #end!: (end: EndOfReign) => void
   #handingOver = false
+  /** What the owner ends during a hand-over. */
+  #settling: Promise<void> | undefined
   #stopped = false
   /** Once stopped: resolves when database and lock are free. */
   #leaving: Promise<void> = Promise.resolve()
@@ -126,6 +128,7 @@ export class Reign {
     this.#door.keepAlive(ref)
     this.#listen(this.seat.endpointPath)
     this.seat.announce()
+    this.hub.beginGrace()
     this.seat.watch({
       onLost: this.#lost,
       onEndpointVanished: () => this.#renew(),
@@ -178,7 +181,8 @@ export class Reign {
     this.hub.goAway()
     this.#database?.retire(this.#options.self.id)
     flush.flush()
-    await settle(isOver)
+    this.#settling = settle(isOver)
+    await this.#settling
     if (this.#stopped) return
     this.hub.goAwayLocal()
     this.#database?.retire()
@@ -221,11 +225,13 @@ export class Reign {
     this.#end({ type: 'lock-lost', error })
     if (!this.#handingOver || this.#stopped) return
     this.#options.onWarning(error)
-    void this.stop()
+    void this.stop(this.#settling)
   }
 
   async #stop(work: Promise<void> | undefined): Promise<void> {
     const waits = this.#database !== undefined || work !== undefined
+    // Until the lock is free, who comes waits for the next one (rule A13). A seat that never served puts back what it replaced.
+    if (waits && this.seat.state === 'serving') this.seat.closing()
     this.hub.close()
     this.#listener?.close()
     this.#door.close()

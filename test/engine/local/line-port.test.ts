@@ -559,6 +559,18 @@ describe('JSON lines: patience', () => {
     return { connection, sent, hub, local }
   }
 
+  test('B1: what answers a half-closed peer while the loop is busy is read before its linger counts', async (t) => {
+    const { connection, sent, hub, local } = fake(t)
+    connection.say('{"jsonrpc":"2.0","id":1,"method":"slow"}\n')
+    connection.handlers.onEnd()
+    const { a, b, number } = sent.find(({ kind }) => kind === KIND.REQUEST)!
+    setImmediate(() => hub.receive(local, new Frame().set(KIND.RESPONSE, 0, a, b, 0, number, 0).withBody('7')))
+    const until = performance.now() + 60
+    while (performance.now() < until);
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    assert.equal((JSON.parse(connection.text) as Line).result, 7)
+  })
+
   test('P5: a call that nobody answers is TIMEOUT at its deadline, and its handler is told', async (t) => {
     const { connection, sent } = fake(t)
     connection.say('{"jsonrpc":"2.0","id":1,"method":"hang"}\n[{"jsonrpc":"2.0","id":2,"method":"hang"}]\n')

@@ -169,7 +169,8 @@ test('B2 nobody is called silent without having been asked', () => {
 test('F3 of the answers to the primary itself so many go in one turn, the rest in order in later ones, none is lost', async () => {
   const got: number[] = []
   const port = new LocalPort(1, { id: 'p', name: 'p', pid: 1 }, new Session('p'), ({ number }) => got.push(number), {
-    afterFlush: (then) => then(),
+    flush: { afterFlush: (then) => then() },
+    links: () => [],
   })
   const all = Array.from({ length: 3 * REQUESTS_A_TURN }, (_, i) => i)
   const frame = new Frame()
