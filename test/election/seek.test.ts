@@ -392,7 +392,10 @@ describe('B6 seek with a primary whose socket is not visible', () => {
       const elsewhere = scene.process({ bootId: 'other-kernel', hostName: 'other-host' })
       const remote = scene.primary(state, elsewhere)
       scene.machine.erase(remote.seat.endpointPath)
-      await assert.rejects(scene.seek({ forMs: Infinity }), code('REMOTE_PRIMARY', /other-host/, /NATS/))
+      await assert.rejects(
+        scene.seek({ forMs: Infinity }),
+        code('REMOTE_PRIMARY', /other-host/, /folder of this machine/),
+      )
     }
   })
 

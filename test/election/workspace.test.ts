@@ -156,7 +156,7 @@ describe('openWorkspace', () => {
   it('C6 the type of the file system decides: network refused, unknown warned', () => {
     const on = (kind: 'network' | 'unknown') =>
       withFaults(machine().process(), { fileSystem: () => ({ type: 'x9fs', kind }) })
-    assert.throws(() => memoryWorkspace(on('network')), code('LOCK_UNRELIABLE', /x9fs/, /NATS/))
+    assert.throws(() => memoryWorkspace(on('network')), code('LOCK_UNRELIABLE', /x9fs/, /local disk/))
     const [warning] = memoryWorkspace(on('unknown')).warnings
     assert(code('LOCK_UNRELIABLE', /x9fs/)(warning))
   })
