@@ -16,6 +16,22 @@ class Gate {
   })
 }
 
+/** Work of a primary that ends when the gate opens, and says what it does. */
+function gatedDuty() {
+  const [log, gate, told]: [string[], Gate, Gate] = [[], new Gate(), new Gate()]
+  const duty = (name: string) => ({
+    whilePrimary: () => {
+      log.push(`${name} begins`)
+      return async () => {
+        told.open()
+        await gate.passed
+        log.push(`${name} ended`)
+      }
+    },
+  })
+  return { log, gate, told, duty }
+}
+
 describe('A13: what was taken is finished', () => {
   onBoth('a handler that runs while its member closes still calls and publishes', async (t, place) => {
     for (const role of ['primary', 'secondary'] as const) {
@@ -177,17 +193,7 @@ describe('A13: what was taken is finished', () => {
 
   test('A7: an aborted primary’s work ends before the next begins, too', async (t) => {
     const place = memory(t)
-    const log: string[] = []
-    const gate = new Gate()
-    const duty = (name: string) => ({
-      whilePrimary: () => {
-        log.push(`${name} begins`)
-        return async () => {
-          await gate.passed
-          log.push(`${name} ended`)
-        }
-      },
-    })
+    const { log, gate, duty } = gatedDuty()
     const first = await joined(t, place, duty('a'))
     const second = await joined(t, place, duty('b'))
     first.abort()
@@ -200,23 +206,11 @@ describe('A13: what was taken is finished', () => {
 
   test('A7: so does that of one who is aborted while it closes; the announcement says that it serves no more', async (t) => {
     const folder = workspace(t)
-    const log: string[] = []
-    const gate = new Gate()
-    let ending = false
-    const duty = (name: string) => ({
-      whilePrimary: () => {
-        log.push(`${name} begins`)
-        return async () => {
-          ending = true
-          await gate.passed
-          log.push(`${name} ended`)
-        }
-      },
-    })
+    const { log, gate, told, duty } = gatedDuty()
     const first = await joined(t, folder, duty('a'))
     const second = await joined(t, folder, duty('b'))
     void first.close({ timeoutMs: 2 ** 30 })
-    await until(() => ending, 'the work to be told')
+    await told.passed
     first.abort()
     await until(() => second.primary === undefined, 'the loss')
     const announced = (): string => readFileSync(join(folder, '.conclave', 'primary.json'), 'utf8')
@@ -229,26 +223,16 @@ describe('A13: what was taken is finished', () => {
 
   test('A7: so does that of one whose database is lost while it hands over', async (t) => {
     const folder = workspace(t)
-    const log: string[] = []
-    const gate = new Gate()
-    let ending = false
-    const duty = (name: string) => ({
-      database: { ...TABLE, file: 'x.db' },
-      whilePrimary: () => {
-        log.push(`${name} begins`)
-        return async () => {
-          ending = true
-          await gate.passed
-          log.push(`${name} ended`)
-        }
-      },
-    })
-    const first = await joined(t, folder, duty('a'))
-    const second = await joined(t, folder, duty('b'))
+    const { log, gate, told, duty } = gatedDuty()
+    const database = { ...TABLE, file: 'x.db' }
+    const first = await joined(t, folder, { database, ...duty('a') })
+    const second = await joined(t, folder, { database, ...duty('b') })
     void first.close({ timeoutMs: 2 ** 30 })
-    await until(() => ending, 'the work to be told')
+    await told.passed
     for (const end of ['', '-wal', '-shm']) renameSync(join(folder, `x.db${end}`), join(folder, `y.db${end}`))
     await until(() => second.primary === undefined, 'the loss')
+    // Time for what must not happen.
+    await new Promise((resolve) => setTimeout(resolve, 1500))
     assert.deepEqual(log, ['a begins'])
     gate.open()
     await until(() => log.includes('b begins'), 'the successor')

@@ -16,7 +16,7 @@ export class SocketPort extends Port {
   override readonly takesParts = true
   readonly #connection: Connection
   readonly #channel: Channel
-  /** Long bodies; those that ended are let go when the next one begins. */
+  /** Long bodies; those that ended are let go when they are counted, or the next one begins. */
   readonly #transfers = new Set<OutgoingTransfer>()
   readonly #stall: StallWatch
   #lingering: NodeJS.Timeout | undefined
