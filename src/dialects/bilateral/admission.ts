@@ -20,6 +20,7 @@ export class ConnectorMachine {
   readonly #times: Times
   readonly #random: () => number
   #state: ConnectorState = 'stopped'
+  #linked = false
   #wakeAt = Infinity
   #joins = 0
   #backoff = 0
@@ -62,6 +63,7 @@ export class ConnectorMachine {
     switch (this.#state) {
       case 'waiting':
         this.#state = 'handshake'
+        this.#linked = false
         this.#joins = 0
         this.#wakeAt = now + joinFirstMs
         return ['open']
@@ -89,11 +91,13 @@ export class ConnectorMachine {
 
   /** The connection is there. */
   linkUp(now: number): readonly Order[] {
+    this.#linked = true
     return this.#state === 'handshake' ? this.#join(now) : NOTHING
   }
 
   /** The connection broke; it is being made again. */
   linkDown(now: number): readonly Order[] {
+    this.#linked = false
     if (this.#state !== 'connected') return NOTHING
     this.#state = 'handshake'
     this.#joins = 0
@@ -151,10 +155,14 @@ export class ConnectorMachine {
     return before === 'handshake' ? ['close'] : NOTHING
   }
 
+  /**
+   * Without a connection a JOIN is counted and not sent: there is nobody to get it, and one that goes out as the
+   * connection comes up would be followed by that of `linkUp`.
+   */
   #join(now: number): readonly Order[] {
     this.#joins++
     this.#wakeAt = now + this.#times.joinEveryMs
-    return ['join']
+    return this.#linked ? ['join'] : NOTHING
   }
 
   #again(now: number): readonly Order[] {

@@ -164,7 +164,7 @@ export class Connector {
     this.#obey(this.#machine.linkDown(performance.now()))
   }
 
-  /** The handshake is told a moment before the route is there; without a connection the next JOIN comes by the clock. */
+  /** The handshake is told a moment before the route is there. */
   #join(again = MAX_REJOINS): void {
     const { name, board } = this.#options
     const socket = this.#socket

@@ -32,10 +32,21 @@ describe('a connector', () => {
     assert.deepEqual(connector.due(199), [])
     assert.deepEqual(connector.due(200), ['open'])
     assert.deepEqual([connector.state, connector.wakeAt], ['handshake', startDelayMs + joinFirstMs])
-    assert.deepEqual(wake(connector), ['join'])
-    assert.equal(connector.wakeAt, 400 + joinEveryMs)
+    assert.deepEqual(connector.linkUp(390), ['join'])
+    assert.equal(connector.wakeAt, 390 + joinEveryMs)
     assert.deepEqual(connector.stay(410), ['up'])
     assert.deepEqual([connector.state, connector.wakeAt], ['connected', 410 + idleMs])
+  })
+
+  test('its clock counts a JOIN without a connection, and sends none: the one of the connection is the only one', () => {
+    const connector = machine()
+    wake(connector)
+    assert.deepEqual(wake(connector), [])
+    assert.equal(connector.wakeAt, startDelayMs + joinFirstMs + joinEveryMs)
+    assert.deepEqual(connector.linkUp(401), ['join'])
+    assert.deepEqual(wake(connector), ['join'])
+    connector.linkDown(connector.wakeAt)
+    assert.deepEqual(wake(connector), [])
   })
 
   test('joins as soon as its connection is up, then every 5 s', () => {
@@ -50,7 +61,8 @@ describe('a connector', () => {
     let pause = backoffMs
     for (let round = 0; round < maxBackoff + 3; round++) {
       assert.deepEqual(wake(connector), ['open'])
-      for (let join = 0; join < maxJoins; join++) assert.deepEqual(wake(connector), ['join'])
+      assert.deepEqual(connector.linkUp(connector.wakeAt), ['join'])
+      for (let join = 1; join < maxJoins; join++) assert.deepEqual(wake(connector), ['join'])
       const at = connector.wakeAt
       assert.deepEqual(wake(connector), ['close'])
       assert.deepEqual([connector.state, connector.wakeAt], ['waiting', at + pause])
