@@ -1,49 +1,15 @@
 import assert from 'node:assert/strict'
-import { connect, type Socket } from 'node:net'
 import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join as path } from 'node:path'
 import { describe, test, type TestContext } from 'node:test'
 import { join, type Context, type Member } from 'conclave'
 import { DRAIN_MS } from '../../src/engine/local/limits.ts'
-import { FLAG, KIND, TARGET, type Frame } from '../../src/wire/frame.ts'
-import { FrameReader } from '../../src/wire/reader.ts'
+import { FLAG, KIND, TARGET } from '../../src/wire/frame.ts'
 import { baseDirectory, defer, runtimeDirectory, until, workspace } from '../support/index.ts'
-import { endpointOf } from '../engine/local/lines.ts'
 import { encode, frameOf, header } from '../wire/support.ts'
 import { foreigner, reachable, STRANGERS } from '../security/support.ts'
+import { FramePeer, hello, helloOf } from './frame-peer.ts'
 import { own } from './support.ts'
-
-/** A peer of frames, by hand. */
-class FramePeer {
-  readonly frames: Frame[] = []
-  readonly socket: Socket
-  closed = false
-
-  constructor(t: TestContext, folder: string) {
-    this.socket = connect(endpointOf(folder))
-    const reader = new FrameReader((frame) => this.frames.push(frame.clone()))
-    this.socket.on('data', (bytes) => reader.push(bytes as Uint8Array, 0, bytes.length))
-    this.socket.on('error', () => {})
-    this.socket.on('close', () => (this.closed = true))
-    defer(t, () => this.socket.destroy())
-  }
-
-  send(...frames: readonly Parameters<typeof frameOf>[0][]): void {
-    this.socket.write(encode(...frames.map(frameOf)))
-  }
-
-  async next(kind: number): Promise<Frame> {
-    const at = await until(
-      () => this.frames.findIndex((frame) => frame.kind === kind) + 1,
-      `a frame of kind ${kind.toString(16)}`,
-    )
-    return this.frames.splice(at - 1, 1)[0]!
-  }
-
-  gone(): Promise<unknown> {
-    return until(() => this.closed, 'the link to close')
-  }
-}
 
 interface World {
   readonly folder: string
@@ -68,21 +34,10 @@ async function world(t: TestContext): Promise<World> {
   })
   const events = second.subscribe('x')
   await events.ready
-  const { dev, ino } = (await import('node:fs')).statSync(path(folder, '.conclave', 'lock'), { bigint: true })
   return {
     folder,
     primary,
-    hello: {
-      protocol: [1, 1],
-      workspace: `${dev}:${ino}`,
-      id: 'B'.repeat(22),
-      name: 'raw',
-      pid: 1,
-      term: 0,
-      version: 0,
-      minVersion: 0,
-      stands: false,
-    },
+    hello: helloOf(folder),
     peer: () => new FramePeer(t, folder),
     async unharmed(counter, least = 1) {
       await until(async () => ((await primary.inspect()).counters[counter] ?? 0) >= least, `${counter} to rise`)
@@ -95,8 +50,6 @@ async function world(t: TestContext): Promise<World> {
     },
   }
 }
-
-const hello = (body: object): Parameters<typeof frameOf>[0] => ({ kind: KIND.HELLO, body: JSON.stringify(body) })
 
 describe('bad input at the door', () => {
   test('C5: a peer that connects and says nothing is let go, and counted', async (t) => {

@@ -1,24 +1,28 @@
+/** Times that our own timer must have come: a process that stood still has read nothing meanwhile (rule B1). */
+const TICKS = 10
+
 /** The first moments of a term, in which the members of the last one are waited for (rule B14). */
 export class Grace {
-  readonly #now: () => number
   readonly #onOver: () => void
-  #until = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(now: () => number, onOver: () => void) {
-    this.#now = now
+  constructor(onOver: () => void) {
     this.#onOver = onOver
   }
 
-  /** From now on; what is left of an earlier one does not count. */
+  /** From now on, for at least `ms`; what is left of an earlier one does not count. 0: none. */
   begin(ms: number): void {
-    clearTimeout(this.#timer)
-    this.#until = this.#now() + ms
-    this.#timer = setTimeout(() => this.end(), ms).unref()
+    this.stop()
+    let left = Math.min(TICKS, Math.ceil(ms))
+    if (left === 0) return
+    const tick = (): void => {
+      if (--left === 0) this.end()
+    }
+    this.#timer = setInterval(tick, ms / left).unref()
   }
 
   get lasts(): boolean {
-    return this.#timer !== undefined && this.#now() < this.#until
+    return this.#timer !== undefined
   }
 
   end(): void {
@@ -27,7 +31,7 @@ export class Grace {
   }
 
   stop(): void {
-    clearTimeout(this.#timer)
+    clearInterval(this.#timer)
     this.#timer = undefined
   }
 }

@@ -1,3 +1,5 @@
+import { untilOver } from './until-over.ts'
+
 /** Ends what runs only while primary. */
 export type StopWork = () => Promise<void>
 export type StartWork = (term: number) => Promise<StopWork>
@@ -50,13 +52,6 @@ export class PrimaryWork {
 
   /** As `stop`, but no longer than until the time is up. */
   async stopWithin(isOver: () => boolean): Promise<void> {
-    let done = false
-    const stopped = this.stop().then(() => {
-      done = true
-    })
-    const over = async (): Promise<void> => {
-      while (!done && !isOver()) await new Promise((resolve) => setTimeout(resolve, 5))
-    }
-    await Promise.race([stopped, over()])
+    await untilOver(this.stop(), isOver)
   }
 }

@@ -13,6 +13,7 @@ import { BACKLOG } from './limits.ts'
 import type { LocalPort } from './local-port.ts'
 import type { PrimaryDatabase } from './primary-database.ts'
 import type { ServedDatabase } from './served-database.ts'
+import { untilOver } from './until-over.ts'
 import { warning } from './warning.ts'
 
 /** Why a primary stops being one while its process goes on. */
@@ -95,7 +96,7 @@ export class Reign {
       identity: seat.identity,
       primary: self,
       database: database !== undefined,
-      holdsSeat: () => seat.check(),
+      holdsSeat: () => seat.check() && database?.holds() !== false,
       now: () => workspace.platform.now(),
       onNewer: (successor) => this.#end({ type: 'step-down', successor }),
       onExhausted: () => this.#end({ type: 'step-down', successor: undefined }),
@@ -166,7 +167,7 @@ export class Reign {
     const successors = this.hub.links().length > 0
     if (!this.#stopped) await this.#drain(() => this.#stopped || isOver(), settle)
     if (this.#stopped) {
-      await within(this.#leaving, isOver)
+      await untilOver(this.#leaving, isOver)
       return
     }
     this.#stopped = true
@@ -189,6 +190,8 @@ export class Reign {
     while (!this.hub.drained && !isOver()) {
       await new Promise((resolve) => setTimeout(resolve, 2))
     }
+    // What came while the loop was busy is read before the time counts (rule B1).
+    if (!this.hub.drained) await oneTurn()
     if (this.#stopped) return
     this.hub.endTerm()
     flush.flush()
@@ -297,17 +300,6 @@ export class Reign {
       },
     })
   }
-}
-
-async function within(done: Promise<void>, isOver: () => boolean): Promise<void> {
-  let over = false
-  const ended = done.then(() => {
-    over = true
-  })
-  const timeUp = async (): Promise<void> => {
-    while (!over && !isOver()) await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-  await Promise.race([ended, timeUp()])
 }
 
 /** @throws what `takeSeat` throws; the lock is closed then */

@@ -79,6 +79,15 @@ export class ServedDatabase {
     return asked !== undefined
   }
 
+  /** Whether its file and its lock are where they were (rule A1): without them the term ends. */
+  holds(): boolean {
+    const { opened } = this.#options
+    if (this.#closed || opened.check()) return true
+    const text = `${opened.path}, or its lock, was deleted, moved or replaced while this process held it.`
+    this.#fail(new ConclaveError('LOCK_LOST', text, { outcome: 'unknown' }))
+    return false
+  }
+
   /** A link of this member is gone: its transaction is rolled back, its numbers begin to age. */
   memberLeft(id: string): void {
     if (!this.#closed) this.#coordinator.memberLeft(id)
@@ -208,14 +217,7 @@ export class ServedDatabase {
   }
 
   #check(): void {
-    const { opened } = this.#options
-    if (this.#closed) return
-    if (opened.check()) {
-      void this.#coordinator.look()
-      return
-    }
-    const text = `${opened.path}, or its lock, was deleted, moved or replaced while this process held it.`
-    this.#fail(new ConclaveError('LOCK_LOST', text, { outcome: 'unknown' }))
+    if (!this.#closed && this.holds()) void this.#coordinator.look()
   }
 
   #fail(error: ConclaveError): void {
