@@ -15,7 +15,8 @@ describe('examples', () => {
   for (const example of EXAMPLES) {
     test(example, async (t) => {
       const cwd = workspace(t)
-      const { code, stdout, stderr } = await execute(t, process.execPath, [...NODE_FLAGS, join(ROOT, example)], { cwd })
+      const args = [...NODE_FLAGS, join(ROOT, example)]
+      const { code, stdout, stderr } = await execute(t, process.execPath, args, { cwd, limitMs: 60_000 })
       assert.equal(code, 0, stderr)
       assert.doesNotMatch(stderr, /Warning/)
       const prints = printsOf(readFileSync(join(ROOT, example), 'utf8'))

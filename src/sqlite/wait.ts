@@ -16,7 +16,9 @@ export async function until<T>(work: Promise<T>, what: string, { deadline, signa
   let timer: NodeJS.Timeout | undefined
   let onAbort: (() => void) | undefined
   const over = new Promise<never>((_resolve, reject) => {
-    if (deadline !== Infinity) timer = setTimeout(() => reject(late(what)), Math.min(deadline - now, MAX_TIMER_MS))
+    // What had arrived by then is read first (rule B1).
+    const due = (): unknown => setImmediate(() => setImmediate(() => reject(late(what))))
+    if (deadline !== Infinity) timer = setTimeout(due, Math.min(deadline - now, MAX_TIMER_MS))
     onAbort = () => reject(aborted(what, signal?.reason))
     signal?.addEventListener('abort', onAbort, { once: true })
   })

@@ -396,20 +396,20 @@ describe('transactions', () => {
         await opened
         await tx.run('select 1')
       },
-      { timeoutMs: 200 },
+      { timeoutMs: 1200 },
     )
     await held.opened
     await primary.db.run(INSERT, ['after'])
     assert.deepEqual(texts(primary), ['after'])
     open()
-    await assert.rejects(lost, code('TRANSACTION_LOST', { outcome: 'not-committed', message: /deadline of 200 ms/ }))
+    await assert.rejects(lost, code('TRANSACTION_LOST', { outcome: 'not-committed', message: /deadline of 1200 ms/ }))
     let runs = 0
     const again = secondary.db.transaction(
       async (tx) => {
         await tx.run(INSERT, [`run ${++runs}`])
         if (runs === 1) await until(async () => (await primary.db.run('select 1')) !== undefined, 'it to be over')
       },
-      { timeoutMs: 50, retry: true },
+      { timeoutMs: 300, retry: true },
     )
     await again
     assert.deepEqual(texts(primary), ['after', `run ${runs}`])
@@ -652,18 +652,23 @@ describe('who has a database', () => {
     )
     await held.opened
     const ends: unknown[] = []
-    const write = (_: unknown, { member }: { readonly member: Member }) =>
-      Promise.allSettled([
+    let begun = 0
+    const write = async (_: unknown, { member }: { readonly member: Member }): Promise<void> => {
+      begun++
+      const settled = await Promise.allSettled([
         member.db.run(INSERT, ['run']),
         member.db.run(INSERT, ['patient'], { timeoutMs: 60_000 }),
         member.db.transaction(async (tx) => tx.run(INSERT, ['transaction'])),
-      ]).then((settled) =>
-        ends.push(...settled.map((end) => (end.status === 'rejected' ? (end.reason as ConclaveError).code : 'done'))),
-      )
+      ])
+      ends.push(...settled.map((end) => (end.status === 'rejected' ? (end.reason as ConclaveError).code : 'done')))
+    }
     const server = await joined(t, folder, { database, methods: { write } })
     const caller = await joined(t, folder, {})
     const to = { id: server.id }
-    await assert.rejects(caller.call('write', undefined, { to, timeoutMs: 100 }), code('TIMEOUT'))
+    // On a busy machine it may not be asked in time: then with more time.
+    for (let timeoutMs = 100; begun === 0 && timeoutMs < LIMIT_MS; timeoutMs *= 4) {
+      await assert.rejects(caller.call('write', undefined, { to, timeoutMs }), code('TIMEOUT'))
+    }
     await until(() => ends.length === 3, 'its writes to end with it')
     for (const end of ends) assert.match(String(end), /TIMEOUT|ABORTED/)
     const stop = new AbortController()
@@ -1085,7 +1090,7 @@ describe('the change feed', () => {
         runs++
       }
     })()
-    await until(() => runs === 1, 'the first rows')
+    await until(() => runs > 0, 'the first rows')
     await secondary.db.run(INSERT, ['a'])
     await until(() => latest.length === 1, 'the next rows')
     await primary.close()

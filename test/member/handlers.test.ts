@@ -256,9 +256,15 @@ onBoth('nested calls through ctx.member inherit the deadline', async (t, place) 
   }
   const first = await joined(t, place, { name: 'outer', methods: { outer } })
   await joined(t, place, { name: 'inner', methods: { inner } })
-  await assert.rejects(first.call('outer', undefined, { timeoutMs: 300 }), code('TIMEOUT'))
-  await until(() => saw.length === 2, 'both handlers to run')
-  for (const { remainingMs } of saw) assert.ok(remainingMs <= 300, `${remainingMs} ms left of 300`)
+  let timeoutMs = 300
+  // On a busy machine the inner one may not be asked in time: then with more time.
+  for (; ; timeoutMs *= 4) {
+    await assert.rejects(first.call('outer', undefined, { timeoutMs }), code('TIMEOUT'))
+    if (saw.length === 2 || timeoutMs > 10_000) break
+    saw.length = 0
+  }
+  assert.equal(saw.length, 2, 'both handlers run')
+  for (const { remainingMs } of saw) assert.ok(remainingMs <= timeoutMs, `${remainingMs} ms left of ${timeoutMs}`)
   await assert.rejects(saw[0]!.nested, (error) => ConclaveError.is(error, 'TIMEOUT', 'ABORTED'))
   await until(() => saw.every(({ signal }) => signal.aborted), 'both to be told')
 })

@@ -32,6 +32,7 @@ onBoth('what a member offers is known to all when its join() is over', async (t,
 onBoth('B14: in the first moments of a term a target that is on its way is waited for', async (t, place) => {
   for (let round = 0; round < 10; round++) {
     const members = await several(t, place, 4, (i) => ({
+      limits: { graceMs: 30_000 },
       methods: { who: () => i, ...(i === 3 ? { only: () => 3 } : {}) },
     }))
     const [first, second, third, last] = members as [Member, Member, Member, Member]

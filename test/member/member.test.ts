@@ -86,16 +86,30 @@ describe('call', () => {
   test('takes patience and routing from the contract, and the call’s own before', async (t) => {
     const place = memory(t)
     const contract = defineContract({
-      methods: { hang: { to: 'any', timeoutMs: 30, result: z.string() }, here: { to: 'primary', result: z.string() } },
+      methods: {
+        hang: { to: 'any', timeoutMs: 20_000, result: z.string() },
+        here: { to: 'primary', result: z.string() },
+      },
     })
+    const left: number[] = []
+    const hang = (_: undefined, { remainingMs }: Context<typeof contract>): Promise<never> => {
+      left.push(remainingMs)
+      return new Promise(() => {})
+    }
     const who = (_: undefined, ctx: Context<typeof contract>): string => ctx.member.name
     await joined(t, place, { name: 'a', contract, methods: { here: who } })
-    const second = await joined(t, place, {
-      name: 'b',
-      contract,
-      methods: { hang: () => new Promise<never>(() => {}), here: who },
-    })
-    await assert.rejects(second.call('hang'), code('TIMEOUT', { outcome: 'unknown' }))
+    const second = await joined(t, place, { name: 'b', contract, methods: { hang, here: who } })
+    for (const [own, mostMs] of [
+      [{}, 20_000],
+      [{ timeoutMs: 10_000 }, 10_000],
+    ] as const) {
+      const stop = new AbortController()
+      const call = assert.rejects(second.call('hang', undefined, { ...own, signal: stop.signal }), code('ABORTED'))
+      await until(() => left.length === 1, 'it to run')
+      assert.ok(left.pop()! <= mostMs, 'the default would be longer')
+      stop.abort()
+      await call
+    }
     assert.equal(await second.call('here'), 'a')
     assert.equal(await second.call('here', undefined, { to: 'any' }), 'b')
     await assert.rejects(second.call('hang', undefined, { to: 'primary' }), code('METHOD_NOT_FOUND'))
@@ -259,7 +273,7 @@ describe('stream', () => {
         },
       },
     }))
-    const stream = second!.stream('items', undefined, { timeoutMs: 300 })
+    const stream = second!.stream('items', undefined, { timeoutMs: 1500 })
     assert.deepEqual(await stream.next(), { done: false, value: 1 })
     open()
     assert.deepEqual(await stream.next(), { done: false, value: 2 })

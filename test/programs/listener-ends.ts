@@ -3,16 +3,21 @@ import { ConclaveError, join } from 'conclave'
 
 const [folder = '.', how] = process.argv.slice(2)
 const member = await join(folder)
+let thrown = (): void => {}
+const uncaught = new Promise<void>((resolve) => (thrown = resolve))
 process.on('uncaughtException', (error) => {
   process.stdout.write(`uncaught ${ConclaveError.is(error) ? error.code : error.message} `)
+  thrown()
 })
-const subscription = member.on('x', () => new Promise((resolve) => setTimeout(resolve, 20)), {
-  maxQueued: 1,
-  overflow: 'disconnect',
-})
+let goOn = (): void => {}
+const published = new Promise<void>((resolve) => (goOn = resolve))
+const subscription = member.on('x', () => published, { maxQueued: 1, overflow: 'disconnect' })
 await subscription.ready
-if (how === 'overflow') for (let i = 0; i < 4; i++) await member.publish('x', i)
-if (how === 'overflow') await new Promise((resolve) => setTimeout(resolve, 200))
+if (how === 'overflow') {
+  for (let i = 0; i < 4; i++) await member.publish('x', i)
+  goOn()
+  await uncaught
+}
 if (how === 'abort') member.abort('enough')
 await member.close()
 await new Promise((resolve) => setTimeout(resolve, 20))

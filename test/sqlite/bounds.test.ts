@@ -199,7 +199,7 @@ test('A11: a commit that failed, and could not be stored because the file is loc
   defer(t, () => coordinator.abandon(lost(undefined)))
   const context = { member: 'm', deadline: now() + 60_000 }
   const session = { w: 'w', x: 1 }
-  await ask(coordinator, METHOD.BEGIN, { ...session, ms: 1000 }, context)
+  await ask(coordinator, METHOD.BEGIN, { ...session, ms: 30_000 }, context)
   const commit = ask(coordinator, METHOD.COMMIT, { ...session, n: 1, a: 0 }, context)
   assert.deepEqual(await within(commit, 'an answer'), { ok: null })
   assert.equal(attempts, 2)

@@ -300,16 +300,16 @@ describe('conclave/drizzle: transactions', () => {
   })
 
   test('its deadline: the next query and the commit say so, the others go on', async (t) => {
-    const { db, names } = await fixture(t, { transactionTimeoutMs: 30 })
+    const { db, names } = await fixture(t, { transactionTimeoutMs: 250 })
     const slow = db.transaction(async (tx) => {
       await tx.insert(person).values({ name: 'held' })
       await db.insert(person).values({ name: 'outside' })
       await tx.insert(person).values({ name: 'too late' })
     })
-    await assert.rejects(slow, wrapped('TRANSACTION_LOST', 'not-committed', /deadline of 30 ms/))
+    await assert.rejects(slow, wrapped('TRANSACTION_LOST', 'not-committed', /deadline of 250 ms/))
     const silent = db.transaction(async (tx) => {
       await tx.insert(person).values({ name: 'held' })
-      await sleep(80)
+      await sleep(400)
     })
     await assert.rejects(silent, code('TRANSACTION_LOST', 'not-committed'))
     assert.deepEqual(names(), ['outside'])

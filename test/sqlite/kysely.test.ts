@@ -210,8 +210,8 @@ describe('conclave/kysely: transactions', () => {
   })
 
   test('its deadline: the next query and the commit say so, the others go on', async (t) => {
-    const { primary, db } = await fixture(t, 30)
-    const lost = code('TRANSACTION_LOST', 'not-committed', /deadline of 30 ms/)
+    const { primary, db } = await fixture(t, 250)
+    const lost = code('TRANSACTION_LOST', 'not-committed', /deadline of 250 ms/)
     const slow = db.transaction().execute(async (trx) => {
       await trx.insertInto('note').values({ text: 'held' }).execute()
       await db.insertInto('note').values({ text: 'outside' }).execute()
@@ -220,7 +220,7 @@ describe('conclave/kysely: transactions', () => {
     await assert.rejects(slow, code('TRANSACTION_LOST', 'not-committed'))
     const silent = db.transaction().execute(async (trx) => {
       await trx.insertInto('note').values({ text: 'held' }).execute()
-      await sleep(80)
+      await sleep(400)
     })
     await assert.rejects(silent, code('TRANSACTION_LOST', 'not-committed'))
     assert.deepEqual(texts(primary, t), ['outside'])

@@ -67,7 +67,7 @@ describe('B11: interactive transactions', () => {
   test('B11: its deadline rolls it back and lets the others go on; the next step and the commit say so', async (t) => {
     const primary = await serve(t, freshWorkspace(t))
     const [slow, other] = [primary.client('slow'), primary.client('other')]
-    const lost = code('TRANSACTION_LOST', 'not-committed', /deadline of 30 ms/)
+    const lost = code('TRANSACTION_LOST', 'not-committed', /deadline of 250 ms/)
     let outside: Promise<unknown> | undefined
     await assert.rejects(
       slow.transaction(
@@ -77,7 +77,7 @@ describe('B11: interactive transactions', () => {
           await outside
           await tx.run(INSERT, ['too late'])
         },
-        { timeoutMs: 30 },
+        { timeoutMs: 250 },
       ),
       lost,
     )
@@ -86,9 +86,9 @@ describe('B11: interactive transactions', () => {
       slow.transaction(
         async (tx) => {
           await tx.run(INSERT, ['held'])
-          await sleep(80)
+          await other.run('SELECT 1')
         },
-        { timeoutMs: 30 },
+        { timeoutMs: 250 },
       ),
       code('TRANSACTION_LOST', 'not-committed'),
     )
