@@ -193,7 +193,7 @@ describe('a member in the middle of a transaction', () => {
   test('B11: is stopped: it holds the others up until its deadline, no longer, and learns it when it goes on', async (t) => {
     const folder = workspace(t)
     const [, victim, other] = await several(t, folder, 3)
-    const end = ask(victim!, { hold: 'held', options: { timeoutMs: 1000 } })
+    const end = ask(victim!, { hold: 'held', options: { timeoutMs: 2000 } })
     await victim!.next(({ held }) => held === 'held')
     await victim!.stop()
     await written(other!, 'other')
@@ -218,7 +218,7 @@ describe('a member in the middle of a transaction', () => {
     assert.deepEqual([code, outcome], ['TRANSACTION_LOST', 'not-committed'])
     await two!.next(({ held }) => held === 'two')
     const again = two!.next(({ held }) => held === 'two')
-    const next = primaryOf([one!, two!])!
+    const next = await until(() => primaryOf([one!, two!]), 'a primary')
     if (next === one) {
       await one!.kill('SIGKILL')
       two!.send({ release: true })

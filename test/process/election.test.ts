@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { Snapshot } from 'conclave'
 import { History, until, workspace, type Program } from '../support/index.ts'
 import { ask, inspect, member, own, record, type Joined } from './support.ts'
 
@@ -10,6 +11,10 @@ async function oneOf(members: readonly Joined[]): Promise<Joined> {
   const primary = members.find(({ id }) => id === primaries[0])
   assert.ok(primary !== undefined)
   return primary
+}
+
+function acknowledged({ messages }: Program): number {
+  return messages.filter(({ did }) => did === 'acknowledged').length
 }
 
 async function ends(programs: readonly Program[]): Promise<Record<string, number>> {
@@ -48,9 +53,13 @@ describe('real processes', () => {
       gone.push(primary)
       members.splice(members.indexOf(primary), 1)
       const term = kill + 2
-      await until(async () => (await inspect(observer)).term === term, `term ${term}`)
+      // Asked while nobody serves, it may run out of time.
+      const seen = async (): Promise<unknown> =>
+        ((await ask(observer, { inspect: true }))['snapshot'] as Snapshot | undefined)?.term
+      await until(async () => (await seen()) === term, `term ${term}`)
       await Promise.all(members.map((each) => ask(each, { call: 'echo' })))
     }
+    await until(() => members.every((each) => acknowledged(each) > 100), 'a load that is worth its name')
     const total = await ends(members)
     for (const each of members) await ask(each, { publish: 'load', count: 1 })
     const all = [...members, ...gone]
@@ -126,7 +135,7 @@ describe('real processes', () => {
     assert.deepEqual(await second.exit, { code: 0, signal: null })
     const third = await member(t, folder)
     await assert.rejects(
-      first.call('exit', undefined, { to: { id: third.id }, idempotent: true, timeoutMs: 2000 }),
+      first.call('exit', undefined, { to: { id: third.id }, idempotent: true, timeoutMs: 20_000 }),
       (error: { code: string }) => ['CALLEE_LOST', 'MEMBER_NOT_FOUND'].includes(error.code),
     )
     await third.exit

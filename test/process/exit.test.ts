@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { describe, test, type TestContext } from 'node:test'
 import type { Event, Status } from 'conclave'
-import { spawnProgram, until, workspace } from '../support/index.ts'
+import { spawnProgram, until, within, workspace } from '../support/index.ts'
 import { member, own, status } from './support.ts'
 
 const COUNT = 3000
 /** What a kernel takes at once: nothing that is done as a process exits helps one that is killed. */
 const SHORT = 300
+/** Who is held up for so long does not keep up: an exiting primary waits 100 ms for its readers (EXIT_PATIENCE_MS). */
+const LATE_MS = 30
+const ATTEMPTS = 5
 
 /** All of what a process published and awaited arrives, though it exits at once. */
 async function lastWords(t: TestContext, role: 'primary' | 'secondary', kill = false): Promise<void> {
@@ -34,11 +38,29 @@ async function published(
   await events.ready
   speaker.send({ last: count, bytes, ...(kill ? { kill } : {}) })
   assert.deepEqual(await speaker.exit, kill ? { code: null, signal: 'SIGKILL' } : { code: 0, signal: null })
-  for (let i = 0; i < count; i++) {
-    const { data, missed } = (await events.next()).value as Event
-    assert.deepEqual([Number(data), missed], [i, 0])
+  try {
+    for (let i = 0; i < count; i++) {
+      const { data, missed } = (await within(events.next(), `event ${i}`, 10_000)).value as Event
+      assert.deepEqual([Number(data), missed], [i, 0])
+    }
+  } finally {
+    observer.abort()
   }
-  observer.abort()
+}
+
+/** By a primary that says as much as the kernel takes at once, or more: a reader that was held up tries again. */
+async function keptUp(t: TestContext, words: Words): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    try {
+      return await published(t, 'primary', words)
+    } catch (error) {
+      if (attempt === ATTEMPTS || delay.max / 1e6 < LATE_MS) throw error
+    } finally {
+      delay.disable()
+    }
+  }
 }
 
 describe('process.exit() right after an awaited publish', () => {
@@ -47,7 +69,7 @@ describe('process.exit() right after an awaited publish', () => {
   })
 
   test('B12, F4: nor on the primary, for subscribers that keep up, many times', async (t) => {
-    for (let round = 0; round < 8; round++) await lastWords(t, 'primary')
+    for (let round = 0; round < 8; round++) await keptUp(t, { count: COUNT })
   })
 
   test('B12: nor what is more than the kernel takes at once, many events or one', async (t) => {
@@ -55,7 +77,8 @@ describe('process.exit() right after an awaited publish', () => {
       { count: 400, bytes: 2_000 },
       { count: 1, bytes: 1_000_000 },
     ]) {
-      for (const role of ['primary', 'secondary'] as const) await published(t, role, words)
+      await keptUp(t, words)
+      await published(t, 'secondary', words)
     }
   })
 

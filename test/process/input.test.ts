@@ -20,14 +20,14 @@ interface World {
   unharmed(counter: string, least?: number): Promise<void>
 }
 
-async function world(t: TestContext): Promise<World> {
+async function world(t: TestContext, limits: object = {}): Promise<World> {
   const folder = workspace(t)
   const methods = {
     echo: (x: unknown) => x,
     trace: (_: unknown, { traceparent, member }: Context) => [traceparent, member.call('echo', traceparent)],
     nested: async (_: unknown, { member }: Context) => member.call('seen', undefined, { to: { name: 'second' } }),
   }
-  const primary = await own(t, folder, { name: 'primary', methods, limits: { handshakeTimeoutMs: 300 } })
+  const primary = await own(t, folder, { name: 'primary', methods, limits })
   const second = await own(t, folder, {
     name: 'second',
     methods: { seen: (_: unknown, { traceparent }: Context) => traceparent ?? null },
@@ -53,7 +53,7 @@ async function world(t: TestContext): Promise<World> {
 
 describe('bad input at the door', () => {
   test('C5: a peer that connects and says nothing is let go, and counted', async (t) => {
-    const { peer, unharmed } = await world(t)
+    const { peer, unharmed } = await world(t, { handshakeTimeoutMs: 300 })
     const [one, two] = [peer(), peer()]
     two.socket.write(encode(frameOf(hello({}))).subarray(0, 20))
     await Promise.all([one.gone(), two.gone()])
@@ -61,7 +61,7 @@ describe('bad input at the door', () => {
   })
 
   test('C5: of many strangers the oldest yields; members are not touched', async (t) => {
-    const { peer, primary, unharmed } = await world(t)
+    const { peer, primary, unharmed } = await world(t, { handshakeTimeoutMs: 60_000 })
     const strangers = Array.from({ length: 80 }, peer)
     await until(async () => (await primary.inspect()).counters['door.crowded']! > 0, 'some to be pushed out')
     for (const each of strangers) each.socket.destroy()

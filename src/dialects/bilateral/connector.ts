@@ -155,7 +155,14 @@ export class Connector {
 
   #linkDown(): void {
     this.#linked = false
-    this.#grace ??= setTimeout(() => this.#broken(), LOST_GRACE_MS)
+    if (this.#grace !== undefined) return
+    // A turn later: what it brought is read first, also where this process was held up.
+    const mine = setTimeout(() => {
+      setImmediate(() => {
+        if (this.#grace === mine) this.#broken()
+      })
+    }, LOST_GRACE_MS)
+    this.#grace = mine
   }
 
   #broken(): void {

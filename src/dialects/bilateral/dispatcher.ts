@@ -58,7 +58,8 @@ export class Dispatcher {
     this.#closing = true
     if (this.#running > 0) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms)
+        // A turn later: what handlers wait for may have come while this process was held up.
+        const timer = setTimeout(() => setImmediate(() => resolve()), ms)
         this.#idle = () => {
           clearTimeout(timer)
           resolve()

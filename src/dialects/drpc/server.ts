@@ -157,7 +157,8 @@ export class DomainSocketServer implements AsyncDisposable {
     let timer: NodeJS.Timeout | undefined
     await new Promise<void>((resolved) => {
       this.#onEmpty = resolved
-      timer = setTimeout(resolved, timeoutMs)
+      // A turn later: what came while this process was held up is read before the clock counts.
+      timer = setTimeout(() => setImmediate(() => resolved()), timeoutMs)
     })
     clearTimeout(timer)
     for (const session of this.#sessions) session.close()

@@ -30,9 +30,10 @@ export class LocalPort extends Port {
   #later: Frame[] = []
   #turnMarked = false
   readonly #options: LocalPortOptions
-  /** Links that kept up when the first of what is not acknowledged was taken, and until when they are waited for. */
+  /** Links that kept up when the first of what is not acknowledged was taken. */
   #keptUp: readonly Port[] = []
-  #until = 0
+  /** How often they are still looked at, once a millisecond: a loop that was held up has not looked (rule B1). */
+  #looks = 0
   /** Publishes that were taken and are not yet with the kernel, as runs: PUBLISHED has the same form. */
   #taken: { readonly publish: number; readonly event: number; count: number }[] = []
 
@@ -68,7 +69,7 @@ export class LocalPort extends Port {
     if (run !== undefined && publish === run.publish + run.count && event === run.event + run.count) run.count++
     else if (this.#taken.push({ publish, event, count: 1 }) === 1) {
       this.#keptUp = this.#options.links().filter((port) => !port.congested)
-      this.#until = performance.now() + EXIT_PATIENCE_MS
+      this.#looks = EXIT_PATIENCE_MS
       this.#options.flush.afterFlush(this.#published)
     }
   }
@@ -90,14 +91,15 @@ export class LocalPort extends Port {
 
   /** The term ends in order: what was taken is acknowledged now. */
   acknowledgeNow(): void {
-    this.#until = 0
+    this.#looks = 0
     this.#published()
   }
 
   readonly #published = (): void => {
     // A link that kept up gets all of it before this process may exit; one that stopped meanwhile holds nobody up for long.
     const waits = this.#keptUp.some((port) => !port.closed && (port.congested || port.backlog.size > 0))
-    if (waits && !this.closed && performance.now() < this.#until) {
+    if (waits && !this.closed && this.#looks > 0) {
+      this.#looks--
       setTimeout(this.#published, 1)
       return
     }

@@ -49,12 +49,13 @@ describe('calls', () => {
     const hub = await plain(t, 'hub')
     const address = await listening(hub)
     const quick = await plain(t, 'quick')
-    quick.register(new Arith())
+    let ran = 0
+    quick.register({ 'Count.up': () => ++ran })
     quick.connectTo('hub', address)
     const mute = new RawPeer(t, { name: 'mute' }).connect(address)
     await mute.join('hub')
     await hub.connected(['quick', 'mute'])
-    const replies = await hub.call([], 'Arith.SumDiff', {}, { timeoutMs: 400, idempotent: true })
+    const replies = await hub.call([], 'Count.up', {}, { timeoutMs: 400, idempotent: true, attempts: 50 })
     assert.deepEqual(
       replies.map(({ from }) => from),
       ['quick'],
@@ -63,7 +64,11 @@ describe('calls', () => {
       replies.missing.map(({ name, err }) => [name, err.code, err.outcome]),
       [['mute', 'TIMEOUT', 'unknown']],
     )
-    assert.equal(mute.received.filter(([, command]) => command === 'CALL').length, 1)
+    // Nobody is asked again once somebody has answered, who on a slow machine may have been late himself.
+    await hub.cast(['mute'], 'Log.add')
+    const came = (what: string): number => mute.received.filter(([, command]) => command === what).length
+    await until(() => came('CAST') === 1, 'all that came before it to be read')
+    await until(() => came('CALL') === ran, 'both to be asked as often', { seen: () => [came('CALL'), ran] })
   })
 
   test('cast: it runs there and nothing comes back; who is not there is told', async (t) => {
@@ -170,30 +175,46 @@ describe('admission', () => {
 
   test('serving ends after a time without a word; TICK and calls renew it', async (t) => {
     const changes: PeerChange[] = []
-    const node = await plain(t, 'a', { times: { ...QUICK, serveMs: 500 }, onPeer: (change) => changes.push(change) })
+    const serveMs = 500
+    /** When the last word that was heard was sent, or before. */
+    let saidAt = 0
+    let silentMs = 0
+    const onPeer = (change: PeerChange): void => {
+      changes.push(change)
+      silentMs = performance.now() - saidAt
+    }
+    const node = await plain(t, 'a', { times: { ...QUICK, serveMs }, onPeer })
     const raw = new RawPeer(t, { name: 'raw' }).connect(await listening(node))
+    const came = (what: string): number => raw.received.filter(([, command]) => command === what).length
     await raw.send('a', 'TICK', '12345678')
     await until(() => node.counters.strangers === 1, 'the stranger to be counted')
+    saidAt = performance.now()
     await raw.join('a')
-    for (let count = 0; count < 8; count++) {
+    // Where the machine holds this process up, serving may end in between: never sooner than it should.
+    for (let count = 0; count < 8 && node.connectionCount === 1; count++) {
+      const now = performance.now()
       await raw.send('a', 'TICK', `1234567${count}`)
+      await until(() => came('TOCK') > count || node.connectionCount === 0, 'an answer')
+      if (came('TOCK') === count) break
       assert.deepEqual(await raw.next(), ['a', 'TOCK', `1234567${count}`])
+      if (node.connectionCount === 1) saidAt = now
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
-    assert.equal(node.connectionCount, 1)
     await until(() => node.connectionCount === 0, 'the end of serving')
+    assert.ok(silentMs >= serveMs, `served for ${silentMs} ms of silence`)
     assert.deepEqual(changes, [
       { type: 'up', name: 'raw', upstream: false },
       { type: 'down', name: 'raw', upstream: false },
     ])
+    const { strangers } = node.counters
     await raw.send('a', 'CALL', '[1,"Arith.SumDiff",{}]')
-    await until(() => node.counters.strangers === 2, 'the stranger to be counted')
-    assert.equal(await raw.join('a'), 'STAY')
+    await until(() => node.counters.strangers > strangers, 'the stranger to be counted')
+    await raw.send('a', 'JOIN', NETWORK)
+    await until(() => came('STAY') === 2, 'to be served again')
   })
 
-  test('a silent binder gets a TICK, then is left and tried again', async (t) => {
-    const times = { ...QUICK, idleMs: 100, silenceMs: 200, backoffMs: 50 }
-    const node = await plain(t, 'a', { times })
+  test('a silent binder gets a TICK, and another one when it has answered', async (t) => {
+    const node = await plain(t, 'a', { times: { ...QUICK, idleMs: 100, silenceMs: 60_000 } })
     const raw = new RawPeer(t, { name: 'raw' })
     node.connectTo('raw', raw.listen())
     assert.deepEqual(await raw.next(), ['a', 'JOIN', NETWORK])
@@ -201,7 +222,26 @@ describe('admission', () => {
     assert.deepEqual(await raw.next(), ['a', 'TICK', '\0\0\0\0\0\0\0\x01'])
     await raw.send('a', 'TOCK', '\0\0\0\0\0\0\0\x01')
     assert.deepEqual(await raw.next(), ['a', 'TICK', '\0\0\0\0\0\0\0\x02'])
-    assert.deepEqual(await raw.next(), ['a', 'JOIN', NETWORK])
+    assert.equal(node.connectionCount, 1)
+  })
+
+  test('a binder that does not answer a TICK is left and tried again', async (t) => {
+    const node = await plain(t, 'a', { times: { ...QUICK, idleMs: 100, silenceMs: 200, backoffMs: 50 } })
+    const raw = new RawPeer(t, { name: 'raw' })
+    let gone = 0
+    raw.socket.events.on('disconnect', () => gone++)
+    node.connectTo('raw', raw.listen())
+    let ticks = 0
+    // A node whose process is held up for longer than both times asks anew, on the same connection: let it in again.
+    for (let left = false; !left;) {
+      const [, command] = await raw.next()
+      if (command === 'TICK') ticks++
+      else {
+        assert.equal(command, 'JOIN')
+        left = ticks > 0 && gone > 0
+        if (!left) await raw.send('a', 'STAY', '')
+      }
+    }
   })
 
   test('JOIN again and again, then a retreat, then from the start', async (t) => {
@@ -353,8 +393,11 @@ describe('strangers', () => {
       await other.connected('a')
       const echoed = await other.callOne<{ n: number }>('a', 'Echo.echo', { n: 1 }, 30_000)
       assert.equal(echoed.n, 1)
-      const { extraParts, malformed, unknownCommands } = node.counters
-      assert.ok(extraParts > 0 && malformed > 0 && unknownCommands > 0)
+      // They came over another connection: nothing says that it was read before this one.
+      await until(() => {
+        const { extraParts, malformed, unknownCommands } = node.counters
+        return extraParts > 0 && malformed > 0 && unknownCommands > 0
+      }, 'all kinds of faults to be counted')
     })
   }
 })

@@ -19,12 +19,14 @@ test('1: after calls without any result the node goes on: peers come, calls are 
       [0, [['mute', 'TIMEOUT']]],
     )
   }
-  assert.equal(mute.received.filter(([, command]) => command === 'CALL').length, 8)
+  const asked = (): number => mute.received.filter(([, command]) => command === 'CALL').length
+  await until(() => asked() >= 8, 'all of them to be read')
   const other = await plain(t, 'b')
   other.register(new Arith())
   other.connectTo('a', address)
   await node.connected('b')
   assert.deepEqual(await node.callOne('b', 'Arith.SumDiff', { A: 1, B: 2 }), { S: 3, D: -1 })
+  assert.equal(asked(), 8)
 })
 
 test('2: a slow handler runs once for one call', async (t) => {
@@ -39,6 +41,7 @@ test('2: a slow handler runs once for one call', async (t) => {
     },
   })
   await assert.rejects(b.callOne('a', 'Slow.wait', {}, 1), { code: 'TIMEOUT', outcome: 'unknown' })
+  await until(() => ran > 0, 'it to run')
   assert.equal(ran, 1)
   // Marked as harmless to repeat, it is repeated, and a late answer to any of its sendings is the answer.
   const repeated = b.callOne('a', 'Slow.wait', {}, { timeoutMs: 1, idempotent: true, attempts: 50 })
@@ -58,7 +61,7 @@ test('3: an unknown method, arguments that cannot be read and an answer without 
   await raw.next()
   await raw.send('b', 'STAY', '')
   await b.connected('raw')
-  const asked = b.callOne('raw', 'Arith.SumDiff')
+  const asked = b.callOne('raw', 'Arith.SumDiff', {}, 60_000)
   const [, , data = ''] = await raw.next()
   const [id] = JSON.parse(data) as [number]
   await raw.send('b', 'BACK', JSON.stringify([id, 'Arith.SumDiff']))

@@ -116,6 +116,7 @@ describe('calls', { skip: needsLinux }, () => {
     gate.open()
     await stuck
     await assert.rejects(client.sendMsg(slow), is('TIMEOUT', 'unknown'))
+    await until(() => gate.entered === 2, 'the handler at work')
     // Its late answer is thrown away; the connection goes on.
     gate.open()
     assert.equal((await client.sendMsg(echo, { timeoutMs: 30_000 })).status, Status.SUCCESS)
@@ -223,7 +224,7 @@ describe('connecting', { skip: needsLinux }, () => {
         for (;;) crowd.push(packetTransport().connect(path))
       }, full)
       await assert.rejects(new ClientConnection(path, { connectTimeoutMs: 0 }).connect(), full)
-      const patient = new ClientConnection(path)
+      const patient = new ClientConnection(path, { connectTimeoutMs: 60_000 })
       defer(t, () => patient.abort())
       const connected = patient.connect()
       for (let count = 0; count < 20; count++) await turn()
@@ -281,7 +282,7 @@ describe('connecting', { skip: needsLinux }, () => {
     const again = client.sendMsg(echo).catch((error: unknown) => {
       assert.ok(is('FORBIDDEN', 'not-committed')(error))
       trusted = true
-      return client.sendMsg(echo, { timeoutMs: 5000 })
+      return client.sendMsg(echo, { timeoutMs: 30_000 })
     })
     assert.equal((await again).status, Status.SUCCESS)
   })
@@ -302,7 +303,7 @@ describe('connecting', { skip: needsLinux }, () => {
     await until(() => !client.isConnected, 'the end to be seen')
     let call: Promise<Response> | undefined
     onAttempt = () => {
-      call ??= client.sendMsg(echo, { timeoutMs: 5000 })
+      call ??= client.sendMsg(echo, { timeoutMs: 30_000 })
     }
     await assert.rejects(client.connect(), is('DISCONNECTED'))
     await serve(t, { path })
