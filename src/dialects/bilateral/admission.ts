@@ -71,9 +71,9 @@ export class ConnectorMachine {
         return this.#joins >= maxJoins ? this.#retreat(now, ['close']) : this.#join(now)
       case 'connected': {
         const silence = now - this.#heardAt
-        if (this.#asked) return this.#retreat(now, ['close', 'down'])
-        // This process slept: the binder may have forgotten it.
-        if (silence > idleMs + silenceMs) return ['down', ...this.#again(now)]
+        if (this.#asked && now - this.#wakeAt <= silenceMs) return this.#retreat(now, ['close', 'down'])
+        // This process slept: the binder may have forgotten it, or its answer has not been read.
+        if (this.#asked || silence > idleMs + silenceMs) return ['down', ...this.#again(now)]
         if (silence < idleMs) {
           this.#wakeAt = this.#heardAt + idleMs
           return NOTHING

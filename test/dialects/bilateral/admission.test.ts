@@ -125,6 +125,9 @@ describe('a connector', () => {
     const connector = connected()
     assert.deepEqual(connector.due(310 + idleMs + silenceMs + 1), ['down', 'join'])
     assert.equal(connector.state, 'handshake')
+    const asking = connected()
+    assert.deepEqual(wake(asking), ['tick'])
+    assert.deepEqual(asking.due(asking.wakeAt + silenceMs + 1), ['down', 'join'])
   })
 
   test('every event in every state', () => {
