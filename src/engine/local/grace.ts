@@ -1,24 +1,29 @@
-/** The first moments of a term, in which the members of the last one are waited for (rule B14). */
+/** So many steps make up the time. */
+const STEPS = 10
+
+/**
+ * The first moments of a term, in which the members of the last one are waited for (rule B14). Counted are steps of our own
+ * loop, not the time that passed: one that was held up has let nobody in (rule B1).
+ */
 export class Grace {
-  readonly #now: () => number
   readonly #onOver: () => void
-  #until = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(now: () => number, onOver: () => void) {
-    this.#now = now
+  constructor(onOver: () => void) {
     this.#onOver = onOver
   }
 
   /** From now on; what is left of an earlier one does not count. */
   begin(ms: number): void {
-    clearTimeout(this.#timer)
-    this.#until = this.#now() + ms
-    this.#timer = setTimeout(() => this.end(), ms).unref()
+    clearInterval(this.#timer)
+    let steps = 0
+    this.#timer = setInterval(() => {
+      if (++steps === STEPS) this.end()
+    }, ms / STEPS).unref()
   }
 
   get lasts(): boolean {
-    return this.#timer !== undefined && this.#now() < this.#until
+    return this.#timer !== undefined
   }
 
   end(): void {
@@ -27,7 +32,7 @@ export class Grace {
   }
 
   stop(): void {
-    clearTimeout(this.#timer)
+    clearInterval(this.#timer)
     this.#timer = undefined
   }
 }

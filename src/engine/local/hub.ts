@@ -87,7 +87,7 @@ export class Hub {
     this.term = options.term
     const { limits } = options
     this.#expected = options.expected === undefined ? undefined : new Set(options.expected)
-    this.#grace = new Grace(options.now, () => this.#settled())
+    this.#grace = new Grace(() => this.#settled())
     this.beginGrace()
     this.#sessions = new Sessions({
       now: options.now,
