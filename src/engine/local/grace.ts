@@ -2,8 +2,8 @@
 const STEPS = 10
 
 /**
- * The first moments of a term, in which the members of the last one are waited for (rule B14). Counted are steps of our own
- * loop, not the time that passed: one that was held up has let nobody in (rule B1).
+ * The first moments of a term, in which the members of the last one are waited for (rule B14). Counted are steps of our
+ * own loop, not the time that passed: one that was held up has let nobody in (rule B1).
  */
 export class Grace {
   readonly #onOver: () => void
