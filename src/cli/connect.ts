@@ -1,4 +1,4 @@
-import { openWorkspace, readPrimary } from '../election/index.ts'
+import { oneTurn, openWorkspace, readPrimary } from '../election/index.ts'
 import { ConclaveError } from '../errors/index.ts'
 import { findWorkspace, join, type Member } from '../index.ts'
 import { posixPlatform } from '../platform/index.ts'
@@ -55,8 +55,12 @@ async function connect(given: Given, { folder, signal }: ConnectOptions): Promis
   const place = found ?? from
   // join() would close the member whenever its signal aborts: it gets one that is ours until it has joined.
   const joining = new AbortController()
-  const stop = (): void => joining.abort()
-  const patience = setTimeout(stop, waitMs + ANSWER_MS)
+  let over = false
+  const stop = (): void => {
+    if (!over) joining.abort()
+  }
+  // A turn of the loop later: an answer that came while we were stopped is read before the timer counts (rule B1).
+  const patience = setTimeout(() => void oneTurn().then(stop), waitMs + ANSWER_MS)
   signal.addEventListener('abort', stop)
   if (signal.aborted) stop()
   try {
@@ -65,6 +69,7 @@ async function connect(given: Given, { folder, signal }: ConnectOptions): Promis
     if (signal.aborted) throw interruptionOf(signal)
     throw joining.signal.aborted ? unresponsive(place, app, error) : error
   } finally {
+    over = true
     clearTimeout(patience)
     signal.removeEventListener('abort', stop)
   }

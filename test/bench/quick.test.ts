@@ -1,3 +1,4 @@
+// limit: 300 s
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -6,7 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { BenchDocument } from '../../bench/support/document.ts'
 import { childEnv, ROOT } from '../support/flags.ts'
-import { execute, temporaryDirectory, within } from '../support/index.ts'
+import { execute, temporaryDirectory, until, within } from '../support/index.ts'
 
 /** A dozen processes start, on a machine that may be busy. */
 const BENCH_MS = 90_000
@@ -56,9 +57,10 @@ test('a bench that is interrupted takes its processes and files with it', async 
   t.after(() => bench.kill('SIGKILL'))
   const ended = once(bench, 'close')
   let said = ''
-  for await (const text of bench.stderr.setEncoding('utf8')) {
-    if (/warm-up/.test((said += String(text)))) break // all sides run
-  }
+  // Read to its end: a bench that goes on meanwhile must not find its pipe closed.
+  bench.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+  const begun = (): boolean => said.includes('warm-up') || bench.exitCode !== null
+  await until(begun, 'all sides to run', { limitMs: BENCH_MS, seen: () => said })
   assert.equal(readdirSync(folder).length, 1)
   bench.kill('SIGINT')
   const [code] = (await within(ended, 'the bench to end', BENCH_MS)) as [number | null]

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
 import { describe, test } from 'node:test'
+import { portsForPath } from '../../src/dialects/zeromq/ports.ts'
 import { conclave, runtimeDirectory, temporaryDirectory, until, type Scope } from '../support/index.ts'
 import { startConclave, type Running } from './support.ts'
 
@@ -7,6 +9,23 @@ async function serve(t: Scope, folder: string, ...more: readonly string[]): Prom
   const running = startConclave(t, ['zmq', 'serve', '--dir', folder, '--echo', '--json', ...more])
   await until(() => running.stdout().includes('listening'), 'the bus to listen', { seen: running.stderr })
   return running
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer()
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
+}
+
+/** A folder whose TCP ports nobody has: they follow from its path, and outgoing connections of others may have them. */
+async function folderWithPorts(t: Scope): Promise<string> {
+  for (;;) {
+    const folder = temporaryDirectory(t)
+    const { pubPort, rpcPort } = portsForPath(folder)
+    if ((await isFree(pubPort)) && (await isFree(rpcPort))) return folder
+  }
 }
 
 function lines(text: string): unknown[] {
@@ -59,7 +78,7 @@ describe('conclave zmq', () => {
 
   test('over TCP with keys, found in the lock file; without, only when it is said', async (t) => {
     runtimeDirectory(t)
-    const folder = temporaryDirectory(t)
+    const folder = await folderWithPorts(t)
     const bus = await serve(t, folder, '--tcp')
     const { listening } = lines(bus.stdout())[0] as { listening: { pub: string; rpc: string; serverKey: string } }
     assert.match(listening.pub, /^tcp:\/\/127\.0\.0\.1:[45]\d{4}$/)

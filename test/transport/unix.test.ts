@@ -130,7 +130,12 @@ test('B12 F4 what was kept when process.exit() was called still goes, as far as 
   const directory = temporaryDirectory(context)
   const path = join(directory, 's')
   const go = join(directory, 'go')
-  let received = 0
+  // Here, since the process may have said its line before it is accepted.
+  let [received, expected, first] = [0, Infinity, Infinity]
+  const check = (): void => {
+    // All that the kernel had taken is read: now there is room again, and the process exits.
+    if (received === first) fs.writeFileSync(go, '')
+  }
   const connection = await new Promise<Connection>((resolve) => {
     listen(context, path, resolve)
     const program = startProgram(context, 'transport/programs/exit.ts', [path, go])
@@ -142,11 +147,6 @@ test('B12 F4 what was kept when process.exit() was called still goes, as far as 
       check()
     })
   })
-  let [expected, first] = [Infinity, Infinity]
-  const check = (): void => {
-    // All that the kernel had taken is read: now there is room again, and the process exits.
-    if (received === first) fs.writeFileSync(go, '')
-  }
   await new Promise<void>((resolve) => {
     connection.handlers = {
       ...NOTHING,

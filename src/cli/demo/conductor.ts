@@ -11,6 +11,7 @@ import { Watch } from './watch.ts'
 
 /** Nothing was heard or done for so long: the demo gives up. */
 const STALLED_MS = 60_000
+const LOOK_MS = 1_000
 const JOIN_MS = 30_000
 /** How long survivors may take to report their first answer, once one has. */
 const STRAGGLERS_MS = 2_000
@@ -125,17 +126,18 @@ export class Conductor {
   async #guarded(watch: Watch, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const stalled = new AbortController()
     let last = ''
-    let sinceMs = monotonicMs()
+    // Counted are looks of our own, not the time that passed: who was stopped (Ctrl-Z) has heard nothing (rule B1).
+    let quiet = 0
     const timer = setInterval(() => {
       const { delivered } = watch.tally
       const now = `${watch.term} ${watch.progress?.done} ${watch.progress?.complete} ${delivered} ${this.#failovers.length}`
-      if (now !== last) [last, sinceMs] = [now, monotonicMs()]
-      else if (monotonicMs() - sinceMs > STALLED_MS) {
+      if (now !== last) [last, quiet] = [now, 0]
+      else if (++quiet > STALLED_MS / LOOK_MS) {
         const { done = 0, total = 0 } = watch.progress ?? {}
         const text = `Nothing happened for ${STALLED_MS / 1000} s at ${done} of ${total} files in term ${watch.term}.`
         stalled.abort(new Error(text))
       }
-    }, 1_000)
+    }, LOOK_MS)
     try {
       await work(AbortSignal.any([this.#signal(), stalled.signal]))
     } finally {

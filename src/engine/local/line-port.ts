@@ -149,7 +149,9 @@ export class LinePort extends Port {
     this.#stop()
     this.#connection.end()
     this.#connection.unref()
-    this.#ending = setTimeout(() => this.#connection.close(), this.#patience.lingerMs).unref()
+    const close = (): void => this.#connection.close()
+    // A turn of the loop later: what the kernel takes by now is written before the timer counts (rule B1).
+    this.#ending = setTimeout(() => setImmediate(close), this.#patience.lingerMs).unref()
   }
 
   /** The connection is closed. */

@@ -100,7 +100,8 @@ export class SocketPort extends Port {
     this.#channel.flush()
     this.#connection.end()
     this.#connection.unref()
-    this.#lingering ??= setTimeout(() => this.#connection.close(), LINK_LINGER_MS).unref()
+    // A turn of the loop later: what the kernel takes by now is written before the timer counts (rule B1).
+    this.#lingering ??= setTimeout(() => setImmediate(() => this.#connection.close()), LINK_LINGER_MS).unref()
   }
 
   /** The connection is closed. */

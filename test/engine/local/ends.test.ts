@@ -170,12 +170,16 @@ function connect(
 
 suite(`C5 of ${MAX_STRANGERS} links that say nothing the oldest yields; each has its time`, async (b) => {
   const world = b.world as MemoryWorld
-  const first = await b.join({ limits: { handshakeTimeoutMs: 300 } })
+  const first = await b.join({ limits: { handshakeTimeoutMs: 60_000 } })
   const strangers = Array.from({ length: MAX_STRANGERS + 3 }, () => connect(world, first))
   await until(() => strangers.slice(0, 3).every(({ ended }) => ended()), 'the oldest to be turned away')
   assert.ok(!strangers[3]!.ended() && !strangers.at(-1)!.ended())
-  assert.equal((await b.join()).role, 'secondary')
-  await until(() => strangers.every(({ ended }) => ended()), 'all of them')
+  const second = await b.join()
+  assert.equal(second.role, 'secondary')
+  for (const one of [second, first]) one.abort('over')
+  const hasty = await b.join({ limits: { handshakeTimeoutMs: 50 } })
+  await until(connect(world, hasty).ended, 'its time to be over')
+  assert.equal((await hasty.inspect(Infinity)).counters['door.silent'], 1)
 })
 
 suite('garbage and impossible frames end their link and nothing else', async (b) => {

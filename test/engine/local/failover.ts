@@ -40,23 +40,25 @@ export function failoverSuite(name: string, makeWorld: () => LocalWorld): void {
       const all = await b.members(4, (i) => ({
         offers: i === 0 || i === 3 ? [] : [offer('work', gates[i]!.handler, { to: 'any' })],
       }))
-      const work = (from: Engine, idempotent: boolean): Promise<unknown> =>
-        b.call(from, 'work', 1, TO_ANY, { idempotent })
-      const calls = [work(all[0]!, true), work(all[3]!, true)]
-      const lost = [work(all[0]!, false), work(all[3]!, false)].map((call) => call.catch((e: ConclaveError) => e))
-      await until(() => gates[1]!.runs.length + gates[2]!.runs.length === 4, 'four runs')
-      const dying = gates[1]!.runs.length
+      const work = (idempotent: boolean): Promise<unknown>[] =>
+        [0, 0, 3, 3].map((from) => b.call(all[from]!, 'work', 1, TO_ANY, { idempotent }))
+      const calls = work(true)
+      const lost = work(false).map((call) => call.catch((e: ConclaveError) => e))
+      await until(() => gates[1]!.runs.length + gates[2]!.runs.length === 8, 'eight runs')
+      assert.equal(gates[1]!.runs.length, 4, 'two of each kind')
       b.world.kill(all[1]!)
-      await until(
-        () => gates[2]!.runs.length + dying >= 4 + gates[1]!.runs.filter(({ attempt }) => attempt === 1).length / 2,
-        'repeats',
-      )
+      await until(() => gates[2]!.runs.length === 6, 'two repeats')
       gates[2]!.open()
-      const results = await Promise.race([Promise.all(calls), until(() => (gates[2]!.open(), false), 'the answers')])
-      for (const result of results as unknown[][]) assert.equal(result[0], 1)
-      for (const end of await Promise.all(lost)) {
-        if (!Array.isArray(end)) assert.ok(code('CALLEE_LOST', { outcome: 'unknown' })(end))
-      }
+      const results = (await Promise.all(calls)) as [params: number, attempt: number][]
+      assert.ok(results.every(([params]) => params === 1))
+      const attempts = results.map(([, attempt]) => attempt)
+      assert.deepEqual(
+        attempts.toSorted((p, q) => p - q),
+        [1, 1, 2, 2],
+      )
+      const ends = (await Promise.all(lost)).filter((end) => !Array.isArray(end))
+      assert.equal(ends.length, 2)
+      for (const end of ends) assert.ok(code('CALLEE_LOST', { outcome: 'unknown' })(end))
     })
 
     suite(
@@ -284,8 +286,9 @@ export function failoverSuite(name: string, makeWorld: () => LocalWorld): void {
       const heard = b.statuses(all[1]!)
       const go = b.world.pause(all[0]!)
       const patient = b.call(all[1]!, 'echo', 'patient')
+      await until(() => heard.length > 0, 'its silence to be noticed')
       await assert.rejects(
-        b.call(all[1]!, 'echo', 1, TO_PRIMARY, { timeoutMs: 4500 }),
+        b.call(all[1]!, 'echo', 1, TO_PRIMARY, { timeoutMs: 50 }),
         code('PRIMARY_UNRESPONSIVE', { outcome: 'unknown' }),
       )
       assert.equal(all[1]!.role, 'secondary')

@@ -40,16 +40,20 @@ function member(process: MemoryProcess, more: Partial<LocalEngineOptions> = {}):
 }
 
 /** Takes its time to open and to close; what else a database does is not asked of it. */
-function slowDatabase(openMs: number): { database: PrimaryDatabase; isOpen: () => boolean } {
+function slowDatabase(
+  openMs: number,
+  closing: () => Promise<void> = () => pause(50),
+): { database: PrimaryDatabase; isOpen: () => boolean } {
   let open = false
   const served = {
     attach: () => {},
     receive: () => false,
     memberLeft: () => {},
+    holds: () => true,
     retire: () => {},
     counters: () => ({}),
     close: async () => {
-      await pause(50)
+      await closing()
       open = false
     },
   }
@@ -115,21 +119,21 @@ test('close() while it takes the seat: resolves when database and lock are free'
 
 test('close() during a hand-over of its own: resolves when database and lock are free', async () => {
   const own = machine()
-  const { database, isOpen } = slowDatabase(0)
+  let letGo: (() => void) | undefined
+  const { database, isOpen } = slowDatabase(0, () => new Promise((resolve) => (letGo = resolve)))
   const older = member(own.process(), { database, version: 1 })
   await older.join(Infinity, undefined)
   let handedOver = false
   older.onStatus((status) => (handedOver ||= status.type === 'primary-lost'))
-  const process = own.process()
-  const newer = member(process, { database: slowDatabase(0).database, version: 2 })
+  const newer = member(own.process(), { database: slowDatabase(0).database, version: 2 })
   await newer.join(Infinity, undefined)
-  await until(
-    () => JSON.parse(process.readFile('/tmp/w/.conclave/primary.json', 9999)!).state === 'closing',
-    'it to go',
-  )
+  await until(() => letGo !== undefined, 'its database to be closed')
+  let over = false
+  const closed = older.close({ timeoutMs: 20_000 }).then(() => (over = true))
   await pause(20)
-  assert.equal(handedOver, false, 'its database is being closed')
-  await older.close({ timeoutMs: 20_000 })
+  assert.deepEqual([handedOver, over], [false, false], 'its database is being closed')
+  letGo!()
+  await closed
   assert.equal(isOpen(), false)
   await newer.close({ timeoutMs: 20_000 })
 })

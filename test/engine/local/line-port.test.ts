@@ -6,6 +6,7 @@ import { describe, test, type TestContext } from 'node:test'
 import { join, type Context, type Event, type Member } from 'conclave'
 import { newInstance, type Announcement } from '../../../src/election/index.ts'
 import { acceptLines } from '../../../src/engine/local/line-link.ts'
+import type { LinePatience } from '../../../src/engine/local/line-port.ts'
 import { FlushScheduler } from '../../../src/engine/local/flush.ts'
 import { Hub } from '../../../src/engine/local/hub.ts'
 import { MAX_HELD_ANSWERS, MAX_LINE_BYTES } from '../../../src/engine/local/limits.ts'
@@ -533,7 +534,10 @@ class FakeConnection implements Connection {
 }
 
 describe('JSON lines: patience', () => {
-  function fake(t: TestContext): { connection: FakeConnection; sent: Frame[]; hub: Hub; local: Port } {
+  function fake(
+    t: TestContext,
+    patience: LinePatience = { callMs: 60_000, lingerMs: 30 },
+  ): { connection: FakeConnection; sent: Frame[]; hub: Hub; local: Port } {
     const flush = new FlushScheduler()
     const hub = new Hub({
       term: 1,
@@ -554,7 +558,7 @@ describe('JSON lines: patience', () => {
     const sent: Frame[] = []
     const local = hub.attachLocal((frame) => void sent.push(frame.clone()))
     const connection = new FakeConnection()
-    acceptLines(hub, connection, new BatchPool(), flush, { callMs: 30, lingerMs: 30 })
+    acceptLines(hub, connection, new BatchPool(), flush, patience)
     defer(t, () => hub.close())
     return { connection, sent, hub, local }
   }
@@ -574,7 +578,7 @@ describe('JSON lines: patience', () => {
   })
 
   test('P5: a call that nobody answers is TIMEOUT at its deadline, and its handler is told', async (t) => {
-    const { connection, sent } = fake(t)
+    const { connection, sent } = fake(t, { callMs: 30, lingerMs: 30 })
     connection.say('{"jsonrpc":"2.0","id":1,"method":"hang"}\n[{"jsonrpc":"2.0","id":2,"method":"hang"}]\n')
     await until(() => connection.text.split('\n').length === 3, 'two answers')
     const [one, batch] = connection.text

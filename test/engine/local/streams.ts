@@ -158,7 +158,7 @@ export function streamSuite(name: string, makeWorld: () => LocalWorld): void {
       })
       const all = await b.members(2, () => ({ offers: [slow] }))
       for (const from of all) {
-        const more = { timeoutMs: 150, patienceMs: 150 }
+        const more = { patienceMs: 150 }
         assert.deepEqual(await readAll(b.stream(from, 'slow', 1, TO_PRIMARY, more)), { items: upTo(4), value: 'done' })
         const unread = b.stream(from, 'slow', 1, TO_PRIMARY, more)
         await new Promise((resolve) => setTimeout(resolve, 600))

@@ -37,6 +37,8 @@ if (what === 'leave') {
   await subscription.ready
   await engine.close({ timeoutMs: 5000 })
   await new Promise((resolve) => setTimeout(resolve, 50))
+  // For one that was held up the time is over before its loop has turned.
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
   const alive = process.getActiveResourcesInfo().filter((name) => name !== 'PipeWrap')
   say({
     alive,
