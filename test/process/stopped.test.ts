@@ -98,6 +98,18 @@ describe('a blocked loop', () => {
     assert.deepEqual(caller.messages.filter(status('primary-lost')), [])
   })
 
+  test('B1: close() of a member that was blocked past its time gives out the answer that came meanwhile', async (t) => {
+    const folder = workspace(t)
+    const primary = await member(t, folder, { limits })
+    const second = await own(t, folder, { limits })
+    const answer = second.call('later', 50)
+    await second.call('who')
+    const closed = second.close({ timeoutMs: 1000 })
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1200)
+    assert.equal(await answer, primary.pid)
+    await closed
+  })
+
   test('P4: a busy primary delays, and loses nothing', async (t) => {
     const folder = workspace(t)
     const primary = await member(t, folder, { name: 'busy' })
