@@ -16,10 +16,12 @@ export async function takeAliveLock(
 ): Promise<Lock> {
   const endMs = performance.now() + waitMs
   for (;;) {
+    // Looked at before: a process that stood still tries once more.
+    const late = performance.now() >= endMs
     const lock = platform.tryLock(files.aliveLock)
     if (lock?.stillOurs() === true) return lock
     lock?.close()
-    if (performance.now() >= endMs) throw inUse(files.socket)
+    if (late) throw inUse(files.socket)
     await pause(LOCK_RETRY_MS, signal)
   }
 }

@@ -63,7 +63,7 @@ export class Peer {
         },
       },
     )
-    this.#deadline = setTimeout(() => this.close(), options.firstMessageTimeoutMs)
+    this.#deadline = setTimeout(() => setImmediate(() => this.#silent()), options.firstMessageTimeoutMs)
     this.#deadline.unref()
   }
 
@@ -161,10 +161,25 @@ export class Peer {
     return this.queue.answers > 0 || this.#link.takenBytes < this.#answerEnd || (this.#finishing && this.queue.size > 0)
   }
 
+  /** Called a turn after the time: what came while this process was busy has been read (rule B1). */
+  #silent(): void {
+    if (this.phase === 'stranger') this.close()
+  }
+
   #armAnswer(): void {
     if (this.#deadline !== undefined || !this.#owesAnswer()) return
-    this.#deadline = setTimeout(() => this.close(), this.#options.writeTimeoutMs)
-    this.#deadline.unref()
+    const deadline = setTimeout(() => {
+      setImmediate(() => this.#late(deadline))
+    }, this.#options.writeTimeoutMs)
+    deadline.unref()
+    this.#deadline = deadline
+  }
+
+  /** As `#silent`: what the kernel took while this process was busy counts. */
+  #late(deadline: NodeJS.Timeout): void {
+    if (this.#deadline !== deadline) return
+    this.#deadline = undefined
+    if (this.#owesAnswer()) this.close()
   }
 }
 

@@ -1,3 +1,4 @@
+import { oneTurn } from '../../election/wait.ts'
 import { Keys, type Verdict } from './keys.ts'
 import { MAX_ABANDONED_KEYS, MAX_EVENT_TYPES } from './limits.ts'
 import { BUS_VERSION, CONCLAVE_CAPABILITY, type Hello } from './messages.ts'
@@ -37,7 +38,8 @@ export class Reception {
     this.#options = options
     if (options.settleMs <= 0) return
     this.#unsettled = []
-    this.#settling = setTimeout(() => this.#settled(), options.settleMs)
+    // A turn later: whoever came back while this process was busy is heard before the timer counts (rule B1).
+    this.#settling = setTimeout(() => void oneTurn().then(() => this.#settled()), options.settleMs)
   }
 
   /** Consumers, and those who want to be. */
@@ -109,7 +111,9 @@ export class Reception {
 
   #enter(peer: Peer, hello: Hello): void {
     if (peer.phase !== 'waiting') return
-    const timer = setTimeout(() => this.#carryOut(this.#keys.waited(peer.id)), this.#options.helloWaitMs)
+    const timer = setTimeout(() => {
+      setImmediate(() => this.#waited(peer, timer))
+    }, this.#options.helloWaitMs)
     timer.unref()
     this.#waiting.set(peer, timer)
     this.#peers.set(peer.id, peer)
@@ -120,6 +124,11 @@ export class Reception {
         resumed: hello.resumed === true,
       }),
     )
+  }
+
+  /** Called a turn after the time: a farewell that came while this process was busy has been read (rule B1). */
+  #waited(peer: Peer, timer: NodeJS.Timeout): void {
+    if (this.#waiting.get(peer) === timer) this.#carryOut(this.#keys.waited(peer.id))
   }
 
   #carryOut(verdicts: readonly Verdict[]): void {
@@ -166,16 +175,22 @@ export class Reception {
   /** A consumer that asked and then hangs does not keep the key for ever. */
   #watchCleanup(peer: Peer): void {
     const timer = setTimeout(() => {
-      this.#options.notice({
-        type: 'cleanup-timeout',
-        key: peer.hello === undefined ? '' : keyOf(peer.hello),
-        pid: peer.pid,
-      })
-      this.#expired.add(peer)
-      peer.close()
+      setImmediate(() => this.#cleanupLate(peer, timer))
     }, this.#options.cleanupTimeoutMs)
     timer.unref()
     this.#cleaning.set(peer, timer)
+  }
+
+  /** As `#waited`. */
+  #cleanupLate(peer: Peer, timer: NodeJS.Timeout): void {
+    if (this.#cleaning.get(peer) !== timer || peer.phase === 'over') return
+    this.#options.notice({
+      type: 'cleanup-timeout',
+      key: peer.hello === undefined ? '' : keyOf(peer.hello),
+      pid: peer.pid,
+    })
+    this.#expired.add(peer)
+    peer.close()
   }
 
   /**

@@ -75,9 +75,8 @@ export class Routes {
 
   async room(queueSize: number, signal: AbortSignal | undefined): Promise<void> {
     throwIfAborted(signal)
-    for (const peer of this.#all) peer.look(performance.now(), this.#stallMs)
-    while (!this.hasRoom(queueSize)) {
-      await this.#change(this.#stallMs)
+    for (let waited = false; !this.hasRoom(queueSize); waited = true) {
+      if (waited) await this.#change(this.#stallMs)
       await oneTurn()
       if (signal?.aborted === true) throw aborted(signal)
       for (const peer of this.#all) peer.look(performance.now(), this.#stallMs)

@@ -59,6 +59,8 @@ export async function ensureBus(place: Place, socket: string, options: EnsureOpt
   try {
     let started = false
     for (;;) {
+      // A process that stood still asks once more.
+      const late = performance.now() >= endMs
       // Also before starting: whoever held the lock before us has just started one.
       try {
         return await ask()
@@ -66,7 +68,7 @@ export async function ensureBus(place: Place, socket: string, options: EnsureOpt
         if (!isAbsent(error)) throw error
         cause = error
       }
-      if (performance.now() >= endMs) throw notStarted(socket, limitMs, cause)
+      if (late) throw notStarted(socket, limitMs, cause)
       lock ??= place.platform.tryLock(files.forkLock)
       if (lock !== undefined && !started) {
         started = true

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { ConclaveError, asError } from '../../errors/index.ts'
-import { BackOff, sleep } from '../../election/wait.ts'
+import { BackOff, oneTurn, sleep } from '../../election/wait.ts'
 import { Later, throwIfAborted, within } from '../shared/abort.ts'
 import { frameOf } from './frame.ts'
 import { privateDirectory, type Place } from '../shared/place.ts'
@@ -201,14 +201,16 @@ export class BufferedSender<S extends PipeSchemas = NoSchemas> implements AsyncD
         return
       }
       if (!this.#silent && !link.acking)
-        this.#grace ??= setTimeout(() => this.#noAcks(), this.#options.ackGraceMs ?? limits.ACK_GRACE_MS)
+        this.#grace ??= setTimeout(() => void this.#noAcks(link), this.#options.ackGraceMs ?? limits.ACK_GRACE_MS)
     }
     if (this.#silent && link.bufferedBytes === 0 && !link.broken) this.#confirmWritten()
   }
 
-  #noAcks(): void {
+  async #noAcks(link: SenderLink): Promise<void> {
+    // An acknowledgement that came while this process was busy is read before the timer counts (rule B1).
+    await oneTurn()
+    if (this.#link !== link || link.acking) return
     this.#grace = undefined
-    if (this.#link?.acking !== false) return
     this.#silent = true
     this.#pump()
   }
@@ -255,7 +257,8 @@ export class BufferedSender<S extends PipeSchemas = NoSchemas> implements AsyncD
       const stop = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])])
       await this.#deliverAll(stop)
     } catch {
-      // The time is over, or the signal came: the report says what is left.
+      // The time is over, or the signal came: the report says what is left. What was told meanwhile is read first.
+      await oneTurn()
     }
     this.#ending = true
     this.#stop.abort()

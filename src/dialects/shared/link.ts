@@ -110,7 +110,8 @@ export class LineLink {
     this.#ended = true
     this.#connection.resume()
     this.#connection.end()
-    this.#linger = setTimeout(() => this.#connection.close(), this.#lingerMs)
+    // A turn later: a peer that closed while this process was busy is heard before the timer counts (rule B1).
+    this.#linger = setTimeout(() => setImmediate(() => this.#connection.close()), this.#lingerMs)
     this.#linger.unref()
   }
 

@@ -112,11 +112,17 @@ async function lossOf(
       },
     })
     serves()
+    const over = (timer: NodeJS.Timeout): void => {
+      if (timer === silence) lost.resolve('silent')
+    }
     const hear = (): void => {
       if (!Number.isFinite(timeoutMs)) return
       clearTimeout(silence)
-      // A turn later: what came while this process was busy is read before the timer counts.
-      silence = setTimeout(() => setImmediate(() => lost.resolve('silent')), timeoutMs)
+      const mine = setTimeout(() => {
+        // What came while this process was busy is read before the second check phase (rule B1), and begins anew.
+        setImmediate(() => setImmediate(() => over(mine)))
+      }, timeoutMs)
+      silence = mine
     }
     hear()
     void follow(subscription, info, hear, lost)

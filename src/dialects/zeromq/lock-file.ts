@@ -91,6 +91,8 @@ export async function acquireLock(
   const content = encodeLockInfo(info)
   const endMs = performance.now() + (options.settleMs ?? LOCK_SETTLE_MS)
   for (;;) {
+    // Looked at before: a process that stood still tries once more.
+    const late = performance.now() >= endMs
     const taken = await take(platform, path, content)
     if (typeof taken === 'object') return { isPrimary: true, info, lock: new BusLock(path, info, platform, taken) }
     if (taken === 'held') {
@@ -104,7 +106,7 @@ export async function acquireLock(
         )
       }
     }
-    if (performance.now() >= endMs) {
+    if (late) {
       throw new ConclaveError(
         'PRIMARY_STARTING',
         `Somebody holds ${path}, and it names no process that is alive: try again in a moment.`,

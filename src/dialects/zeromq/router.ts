@@ -6,6 +6,8 @@ import { LEAVE_MS } from './limits.ts'
 import type { Methods, Request } from './methods.ts'
 import { WaterMark } from './water-mark.ts'
 
+const LEAVE_STEPS = 10
+
 export interface RouterLimits {
   readonly maxMessageBytes: number
   readonly maxRequests: number
@@ -80,7 +82,8 @@ export class Answering {
         }
       })
       // The last answers are sent in this turn. A caller's libzmq drops with the connection what it has not handed over.
-      await sleep(LEAVE_MS)
+      // Not in one piece: a process that stands still gives libzmq's threads nothing either.
+      for (let step = 0; step < LEAVE_STEPS; step++) await sleep(LEAVE_MS / LEAVE_STEPS)
     }
     this.#abort.abort(new ConclaveError('CLOSED', 'The bus ends.'))
   }

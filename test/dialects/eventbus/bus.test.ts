@@ -246,7 +246,7 @@ describe('EventBus', () => {
   })
 
   test('what is queued still goes when the bus closes', async (t) => {
-    const bus = await listenBus({ socket: socketIn(t), queueSize: 1000 })
+    const bus = await listenBus({ socket: socketIn(t), queueSize: 1000, drainMs: 60_000 })
     const peer = await rawClient(t, bus.socket)
     peer.send(hello('k'))
     await peer.next()
@@ -274,13 +274,19 @@ describe('EventBus', () => {
   test('a bus that follows a killed one lets its consumers come back before it says who is first or last', async (t) => {
     const socket = socketIn(t)
     writeFileSync(join(dirname(socket), 'bus.pid'), '1\n2026-01-01T00:00:00Z')
+    // Its time passes when both are there, however slow the machine is.
+    t.mock.timers.enable({ apis: ['setTimeout'] })
     await using bus = await listenBus({ socket, settleMs: 400 })
     const fresh = await rawClient(t, socket)
     fresh.send(hello('k'))
     const back = await rawClient(t, socket)
-    back.send(hello('k', { capabilities: ['conclave_lifecycle_v1'], resumed: true }))
+    back.send(hello('k', { capabilities: ['conclave_lifecycle_v1'], resumed: true }), { type: 'pre_shutdown_check' })
+    // One that asks after them is answered after they were heard; and only the one that came back is in.
+    assert.equal((await queryStatus(socket)).activeConns, 1)
+    assert.deepEqual(fresh.lines, [])
+    t.mock.timers.tick(400)
+    t.mock.timers.reset()
     assert.equal((await back.json())['first_for_key'], true)
-    back.send({ type: 'pre_shutdown_check' })
     assert.equal((await fresh.json())['first_for_key'], false)
     assert.equal((await back.json())['last_for_key'], false)
     assert.equal(bus.consumers, 2)

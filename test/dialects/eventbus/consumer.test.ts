@@ -9,15 +9,17 @@ import { defer, spawnProgram, stateOf, until, type Scope } from '../../support/i
 import { rawClient, rawServer, socketIn } from './support.ts'
 
 const KEY = { eventKey: 'k', eventTypes: ['a'] } as const
+/** Where a bus is a process that has just started. */
+const PATIENT = { probeTimeoutMs: 60_000, helloTimeoutMs: 60_000, checkTimeoutMs: 60_000 } as const
 /** The issue's figure is 200; CONCLAVE_LEAVES=200 runs it with processes too. */
 const LEAVES = Number(process.env['CONCLAVE_LEAVES'] ?? 25)
 
 /** A detached bus is nobody's child: the test ends it. */
 function endBus(t: Scope, socket: string): void {
   defer(t, async () => {
-    const status = await queryStatus(socket).catch(() => undefined)
+    const status = await queryStatus(socket, { timeoutMs: 30_000 }).catch(() => undefined)
     if (status === undefined) return
-    await stopBus(socket).catch(() => {})
+    await stopBus(socket, { timeoutMs: 30_000 }).catch(() => {})
     await until(() => stateOf(status.pid) === '', 'the bus to be gone')
   })
 }
@@ -28,7 +30,8 @@ describe('start-or-connect', () => {
     endBus(t, socket)
     const source = pathToFileURL(join(import.meta.dirname, 'programs', 'source.ts'))
     const start = { sources: [source], startTimeoutMs: 60_000, idleExitMs: 60_000 }
-    const consumers = await Promise.all(Array.from({ length: 10 }, () => consume({ socket, ...KEY, start })))
+    const options = { socket, ...KEY, ...PATIENT, start }
+    const consumers = await Promise.all(Array.from({ length: 10 }, () => consume(options)))
     assert.equal(new Set(consumers.map(({ busPid }) => busPid)).size, 1)
     assert.notEqual(consumers[0]?.busPid, process.pid)
     for (const consumer of consumers) assert.equal((await consumer.next())?.eventType, 'a')
@@ -42,8 +45,8 @@ describe('start-or-connect', () => {
     endBus(t, socket)
     const start = { startTimeoutMs: 60_000, idleExitMs: 60_000 }
     const notices: ConsumerNotice[] = []
-    const one = await consume({ socket, ...KEY, start, onNotice: (notice) => notices.push(notice) })
-    const two = await consume({ socket, ...KEY, start })
+    const one = await consume({ socket, ...KEY, ...PATIENT, start, onNotice: (notice) => notices.push(notice) })
+    const two = await consume({ socket, ...KEY, ...PATIENT, start })
     const before = one.busPid as number
     process.kill(before, 'SIGKILL')
     await until(
@@ -78,16 +81,15 @@ describe('start-or-connect', () => {
     const elsewhere = { ...start, remoteConnections: () => Promise.resolve(2) }
     await assert.rejects(consume({ socket, ...KEY, start: elsewhere }), { code: 'CONFLICT' })
     const hangs = { ...start, remoteConnections: () => new Promise<number>(() => {}), remoteTimeoutMs: 10 }
-    await (await consume({ socket, ...KEY, start: hangs })).close()
+    await (await consume({ socket, ...KEY, ...PATIENT, start: hangs })).close()
   })
 
   test('a program that is no bus, and one that is none at all', async (t) => {
     const socket = socketIn(t)
-    const quick = { startTimeoutMs: 100 }
-    await assert.rejects(consume({ socket, ...KEY, start: { ...quick, command: ['/bin/true'] } }), { code: 'TIMEOUT' })
-    await assert.rejects(consume({ socket, ...KEY, start: { ...quick, command: ['/nowhere/x'] } }), {
-      code: 'INTERNAL',
-    })
+    const none = { startTimeoutMs: 100, command: ['/bin/true'] }
+    await assert.rejects(consume({ socket, ...KEY, start: none }), { code: 'TIMEOUT' })
+    const missing = { startTimeoutMs: 60_000, command: ['/nowhere/x'] }
+    await assert.rejects(consume({ socket, ...KEY, start: missing }), { code: 'INTERNAL' })
   })
 
   test('limits of the handshake: the probe, the hello', async (t) => {

@@ -71,20 +71,21 @@ describe('SwarmTransport', () => {
   test('limits: time, connections, the frame; a bad conversation is told and harms nobody', async (t) => {
     const directory = temporaryDirectory(t)
     const errors: unknown[] = []
-    const options = { directory, store: new MemoryFactStore(), timeoutMs: 60, maxConnections: 1, maxLineBytes: 5000 }
-    await using swarm = await openSwarm({ ...options, onError: (error) => errors.push('code' in error && error.code) })
-    const silent = await rawClient(t, swarm.path)
-    await until(async () => {
-      await (await rawClient(t, swarm.path)).end()
-      return swarm.refused > 0
-    }, 'one over the limit')
-    await silent.end()
-    const patient = { ...options, directory: join(directory, 'b'), timeoutMs: 60_000 }
-    await using other = await openSwarm({
-      ...patient,
-      maxConnections: 32,
-      onError: (error) => errors.push('code' in error && error.code),
-    })
+    const open = (name: string, limits: { readonly timeoutMs: number; readonly maxConnections?: number }) =>
+      openSwarm({
+        directory: join(directory, name),
+        store: new MemoryFactStore(),
+        maxLineBytes: 5000,
+        onError: (error) => errors.push('code' in error && error.code),
+        ...limits,
+      })
+    await using full = await open('full', { timeoutMs: 60_000, maxConnections: 1 })
+    await rawClient(t, full.path)
+    await (await rawClient(t, full.path)).end()
+    assert.equal(full.refused, 1)
+    await using hasty = await open('hasty', { timeoutMs: 60 })
+    await (await rawClient(t, hasty.path)).end()
+    await using other = await open('other', { timeoutMs: 60_000 })
     for (const line of ['nonsense', '{"type":"sync_request"}', 'x'.repeat(6000)]) {
       const peer = await rawClient(t, other.path)
       peer.send(line)

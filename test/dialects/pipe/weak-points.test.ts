@@ -74,7 +74,7 @@ describe('weak points of the existing pipes, which ours do not have', () => {
     const directory = temporaryDirectory(t)
     const first = await listen('p', { directory })
     const plain = await dial('p', { directory })
-    await using buffered = bufferedSender('p', { directory })
+    await using buffered = bufferedSender('p', { directory, ackGraceMs: 60_000 })
     for (let n = 0; n < 5; n++) await buffered.send(eventMessage(n))
     await until(() => buffered.connected, 'the buffered sender to be connected')
     await first.close()
@@ -115,7 +115,7 @@ describe('weak points of the existing pipes, which ours do not have', () => {
   test('5.3.5 loss is visible: acknowledgements count, close() tells; a send after close is an error', async (t) => {
     const directory = temporaryDirectory(t)
     const listener = await listen('p', { directory })
-    const sender = bufferedSender('p', { directory, closeTimeoutMs: 50 })
+    const sender = bufferedSender('p', { directory, closeTimeoutMs: 50, ackGraceMs: 60_000 })
     for (let n = 0; n < 10; n++) await sender.send(eventMessage(n))
     const receiver = (await listener.accept()) as Receiver
     for (let n = 0; n < 4; n++) await receiver.next()

@@ -67,7 +67,7 @@ describe('the six errors', () => {
       const bus = await startBus(t)
       serveWrites(bus, { writes: { fail: () => Promise.reject(thrown as Error) } })
       const proxy = dbproxy({ client: newClient(t), primary: bus.rpcAddr, read: undefined, timeoutMs: 60 })
-      await assert.rejects(proxy.write('fail', {}, { timeoutMs: 300 }), (error) => {
+      await assert.rejects(proxy.write('fail', {}, { timeoutMs: 60_000 }), (error) => {
         assert.ok(ConclaveError.is(error))
         assert.deepEqual([error.reason, error.code, writeErrorOf(error)], [reason, code, reason])
         return error.key !== undefined

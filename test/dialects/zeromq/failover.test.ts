@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { acquireLock, Bus, watchPrimary, type LossReason, type Promotion } from 'conclave/zeromq'
+import { acquireLock, Bus, watchPrimary, type Client, type LossReason, type Promotion } from 'conclave/zeromq'
 import { defer, runtimeDirectory, spawnProgram, temporaryDirectory, until, workspace } from '../../support/index.ts'
 import type { Scope } from '../../support/index.ts'
 import { newClient, PROGRAMS } from './support.ts'
@@ -114,4 +114,42 @@ test('silence counts only when asked to, and a promotion that fails gives the lo
   assert.equal(attempts, 2)
   assert.deepEqual(errors, ['on purpose'])
   promotion?.lock.close()
+})
+
+test('a heartbeat that is read after the time, and before the time counts, is one', async (t) => {
+  const workdir = temporaryDirectory(t)
+  const { lock } = await acquireLock(workdir, 'first', 1, 2)
+  assert.ok(lock)
+  defer(t, () => lock.close())
+  const waiting: (() => void)[] = []
+  async function* notices() {
+    for (;;) {
+      await new Promise<void>((resolve) => waiting.push(resolve))
+      yield { topic: 'instance.heartbeat', instanceId: 'first' }
+    }
+  }
+  const subscription = Object.assign(notices(), { close() {} })
+  const client = { subscribe: async () => subscription } as unknown as Client
+  const lost: LossReason[] = []
+  const turns = async (): Promise<void> => {
+    for (let n = 0; n < 5; n++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const watcher = watchPrimary({
+    client,
+    workdir,
+    instanceId: 'second',
+    timeoutMs: 100,
+    onPromoted: () => {},
+    onLost: (reason) => lost.push(reason),
+  })
+  while (waiting.length === 0) await turns()
+  t.mock.timers.tick(100)
+  waiting.shift()?.()
+  await turns()
+  assert.deepEqual(lost, [])
+  t.mock.timers.tick(100)
+  await turns()
+  assert.deepEqual(lost, ['silent'])
+  await watcher.close()
 })

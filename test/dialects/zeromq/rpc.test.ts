@@ -4,6 +4,7 @@ import { describe, test } from 'node:test'
 import { z } from 'zod'
 import { Bus, type BusNotice } from 'conclave/zeromq'
 import { ConclaveError } from '../../../src/errors/index.ts'
+import { loadZeromq } from '../../../src/dialects/zmq-library.ts'
 import { defer, until } from '../../support/index.ts'
 import { dialZmtp, frameOf, newClient, rawServer, readyOf, GREETING, startBus, startTcpBus } from './support.ts'
 
@@ -152,10 +153,13 @@ test('a call ends by its deadline or signal, its late answer is counted, and the
   let answer: (value: string) => void = () => {}
   bus.registerMethod('slow', () => new Promise((resolve) => (answer = resolve)))
   bus.registerMethod('quick', () => 'quick')
+  // Once it is connected a call is on its way at once: its outcome is unknown, however soon its time is over.
+  assert.equal(await client.call(bus.address, 'quick'), 'quick')
   await assert.rejects(client.call(bus.address, 'slow', undefined, { timeoutMs: 30 }), {
     code: 'TIMEOUT',
     outcome: 'unknown',
   })
+  await until(() => bus.counters.running === 1, 'the call to run')
   answer('late')
   await until(() => client.counters.late === 1, 'the late answer')
   const controller = new AbortController()
@@ -299,7 +303,7 @@ describe('bounds', () => {
     const client = newClient(t, { timeoutMs: 60_000 })
     const nobody = 'ipc:///nowhere/at/all.rpc'
     const calls: Promise<unknown>[] = [client.call(nobody, 'first')]
-    await new Promise((resolve) => setImmediate(resolve))
+    await loadZeromq() // then there is its link, and it has not heard yet that nobody is there
     for (let count = 0; count < 16_384; count++) calls.push(client.call(nobody, 'x'))
     const ended = await Promise.race([Promise.allSettled(calls.slice(-1)), client.close().then(() => [])])
     assert.equal(ended.length, 1)

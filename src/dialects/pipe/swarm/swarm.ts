@@ -196,17 +196,20 @@ export class SwarmTransport implements AsyncDisposable {
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const timeoutMs = this.#options.timeoutMs ?? limits.SYNC_TIMEOUT_MS
-    const time = AbortSignal.timeout(timeoutMs)
-    const stop = AbortSignal.any([time, this.#stop.signal, ...(signal === undefined ? [] : [signal])])
+    const time = new AbortController()
+    // A turn later: what came while this process was busy is read before the timer counts (rule B1).
+    const timer = setTimeout(() => setImmediate(() => time.abort()), timeoutMs).unref()
+    const stop = AbortSignal.any([time.signal, this.#stop.signal, ...(signal === undefined ? [] : [signal])])
     this.#talks.add(talk)
     try {
       return await work(stop)
     } catch (error) {
-      if (time.aborted && ConclaveError.is(error, 'ABORTED')) {
+      if (time.signal.aborted && ConclaveError.is(error, 'ABORTED')) {
         throw new ConclaveError('TIMEOUT', `The peer at ${this.path} did not finish within ${timeoutMs} ms.`)
       }
       throw error
     } finally {
+      clearTimeout(timer)
       talk.end()
       void talk.closed.then(() => this.#talks.delete(talk))
     }
