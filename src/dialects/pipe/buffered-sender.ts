@@ -209,7 +209,7 @@ export class BufferedSender<S extends PipeSchemas = NoSchemas> implements AsyncD
   async #noAcks(link: SenderLink): Promise<void> {
     // An acknowledgement that came while this process was busy is read before the timer counts (rule B1).
     await oneTurn()
-    if (this.#link !== link || link.acking) return
+    if (this.#link !== link || link.acking || this.#ending) return
     this.#grace = undefined
     this.#silent = true
     this.#pump()
