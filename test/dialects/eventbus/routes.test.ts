@@ -49,11 +49,11 @@ test('a publisher that stood still does not take its reader for a stopped one', 
   routes.add(peer)
   const publish = (): number => routes.publish('a', eventText({ eventType: 'a', payload: 1 }, 1 << 20))
   publish()
-  await routes.room(4) // the first one is with the socket, which has not taken it
+  await routes.room(4, undefined) // the first one is with the socket, which has not taken it
   assert.ok(connection.bufferedBytes > 0)
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stallMs * 2)
   for (let n = 0; n < 3; n++) publish()
   setImmediate(() => connection.take())
-  await routes.room(4)
+  await routes.room(4, undefined)
   assert.deepEqual([peer.stuck, peer.queue.events], [false, 0])
 })

@@ -175,7 +175,7 @@ test('heartbeats come by themselves, with the true time of the start', async (t)
   while (count < 3) {
     const [event] = await take(events, 1)
     assert.equal(event?.topic, 'instance.heartbeat')
-    const { probe, ...payload } = event?.payload as { readonly probe?: string }
+    const { probe, ...payload } = event!.payload as { readonly probe?: string }
     assert.deepEqual(payload, due)
     // In a slow moment it asks twice whether the subscription is in force: the second answer is a heartbeat like any.
     if (probe === undefined) count++
