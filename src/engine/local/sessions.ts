@@ -1,6 +1,8 @@
 import { MAX_LOST_LINKS, SESSION_MS } from './limits.ts'
 import { Session } from './session.ts'
 
+const SWEEP_MS = SESSION_MS / 4
+
 export interface SessionsOptions {
   readonly now: () => number
   /** Whether the member has a link. */
@@ -15,10 +17,12 @@ export class Sessions {
   /** Of lost links in the order they were lost. */
   readonly #sessions = new Map<string, Session>()
   readonly #timer: NodeJS.Timeout
+  #sweptAt: number
 
   constructor(options: SessionsOptions) {
     this.#options = options
-    this.#timer = setInterval(() => this.#sweep(), SESSION_MS / 4).unref()
+    this.#sweptAt = options.now()
+    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS).unref()
   }
 
   close(): void {
@@ -53,7 +57,12 @@ export class Sessions {
 
   #sweep(): void {
     const now = this.#options.now()
+    const late = now - this.#sweptAt - SWEEP_MS
+    this.#sweptAt = now
+    // This process was stopped: those who wait at its door have had no chance to come back (rule B1).
+    const missed = late > SWEEP_MS ? late : 0
     for (const [id, session] of this.#sessions) {
+      session.expiresAt += missed
       if (session.expiresAt > now) continue
       session.expiresAt = Infinity
       // One that is back loses what it did not take up again.
