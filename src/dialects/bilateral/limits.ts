@@ -2,7 +2,7 @@
 
 /** A connector waits so long before it connects for the first time. Option `startDelayMs`. */
 export const START_DELAY_MS = 200
-/** First JOIN after connecting, where the connection did not come up before. Option `joinFirstMs`. */
+/** Until a first try is counted, where no connection came up before: JOIN goes as soon as it does. Option `joinFirstMs`. */
 export const JOIN_FIRST_MS = 200
 /** Pause between two JOINs. Option `joinEveryMs`. */
 export const JOIN_EVERY_MS = 5_000

@@ -33,7 +33,7 @@ export const SESSION_MS: number = 60_000
 export const MAX_LOST_LINKS: number = 1024
 /** Acknowledgements remembered for a member that comes back by another link. */
 export const REMEMBERED_ACKS: number = 4096
-/** Milliseconds that a publish in the primary waits until links that were not behind have it (rule B12). */
+/** Milliseconds that a publish in the primary waits, in looks of its own loop, until links that were not behind have it (B12). */
 export const EXIT_PATIENCE_MS: number = 100
 /** Milliseconds that an orderly end waits for what it has taken (rule A13). Option of `close()`. */
 export const DRAIN_MS: number = 5_000
